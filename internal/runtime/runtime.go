@@ -1,0 +1,145 @@
+// Package runtime starts and stops the sandboxes of the local server: a
+// process tree, a file tree and a network of their own, as far as the host
+// allows. The package knows nothing of the API; names, templates, timers and
+// quotas belong to its caller.
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+)
+
+// Isolation names how far a sandbox is kept apart from the host, weakest
+// first.
+type Isolation string
+
+const (
+	// IsolationProcess is a directory and a process group, and no isolation:
+	// commands see the host's files, processes and network.
+	IsolationProcess Isolation = "process"
+	// IsolationNative is a user, mount, pid, ipc, uts and network namespace
+	// with a private root over the host's read-only /usr.
+	IsolationNative Isolation = "native"
+)
+
+var (
+	// ErrClosed reports a call on a closed runtime or sandbox, or one whose
+	// processes were gone before the call was answered.
+	ErrClosed = errors.New("sandbox is closed")
+	// ErrUnsupported reports a runtime this host cannot provide; the text
+	// says which step of the probe failed.
+	ErrUnsupported = errors.New("isolation is not available on this host")
+)
+
+// Config configures a Runtime.
+type Config struct {
+	// Dir holds the writable layers, one directory for each sandbox. The
+	// runtime creates it and removes what it put there.
+	Dir string
+	// Isolation selects the runtime; empty means the strongest the host
+	// allows.
+	Isolation Isolation
+	// Logger receives debug events; nil discards them.
+	Logger *slog.Logger
+}
+
+// Runtime creates sandboxes. It is safe for concurrent use.
+type Runtime interface {
+	// Isolation reports what is in force.
+	Isolation() Isolation
+	// Create starts an empty sandbox and returns when it can run commands.
+	// The context bounds the start only.
+	Create(ctx context.Context, spec Spec) (Sandbox, error)
+	// Close closes every sandbox that is left and removes the runtime's files.
+	Close() error
+}
+
+// Spec says what a sandbox is made of. It is not retained or modified.
+type Spec struct {
+	// ID names the sandbox's directory: 1 to 64 lower-case letters, digits
+	// and hyphens, unique among the running sandboxes. The ID of a stopped
+	// sandbox starts again with its files.
+	ID string
+	// Hostname is what the sandbox calls itself; empty means ID.
+	Hostname string
+	// Mounts are host directories that the sandbox sees at paths of its own.
+	Mounts []Mount
+	// HostNetwork shares the host's network instead of an empty one that has
+	// only its own loopback.
+	HostNetwork bool
+}
+
+// Mount shows a host directory inside a sandbox.
+type Mount struct {
+	Source string // absolute, on the host; stays when the sandbox goes
+	Target string // absolute and clean, in the sandbox; created if missing
+}
+
+// Sandbox is one running sandbox. It is safe for concurrent use.
+type Sandbox interface {
+	// Start starts a command and returns once it has been executed. A missing
+	// program is an error matching fs.ErrNotExist, a file that is not
+	// executable one matching fs.ErrPermission, and a missing directory an
+	// *fs.PathError with Op "chdir". The context bounds the start only.
+	Start(ctx context.Context, cmd Command) (Process, error)
+	// OpenFile opens a path as seen from inside the sandbox, symbolic links
+	// included, and creates missing parent directories when flag has
+	// os.O_CREATE. Relative paths start at Home. Only regular files are
+	// opened: anything else is an *fs.PathError (EISDIR for a directory,
+	// EINVAL for the rest). The caller closes the file.
+	OpenFile(ctx context.Context, name string, flag int, perm fs.FileMode) (*os.File, error)
+	// Home is the home directory of commands, as seen from inside.
+	Home() string
+	// Done is closed when the sandbox has ended, by Close or by itself.
+	Done() <-chan struct{}
+	// Stop kills every process of the sandbox, waits until they are gone and
+	// keeps its writable files: a later Create with the same ID has them
+	// again. It may be called more than once.
+	Stop() error
+	// Close is Stop, and removes the writable files unless a later Create has
+	// taken them over. It may be called more than once.
+	Close() error
+}
+
+// Command says what to run.
+type Command struct {
+	// Args is the program and its arguments. A program without a slash is
+	// looked up in the PATH of Env, inside the sandbox.
+	Args []string
+	// Env is added to the sandbox's base environment (PATH, HOME, USER, LANG,
+	// TERM); later entries win.
+	Env []string
+	// Dir is the working directory inside the sandbox; empty means Home,
+	// relative paths start there.
+	Dir string
+	// Stdin, Stdout and Stderr are handed to the command as they are; nil
+	// means the null device. The caller keeps and closes its own ends. They
+	// must be in blocking mode (see Pipe).
+	Stdin, Stdout, Stderr *os.File
+}
+
+// Process is a started command. It is safe for concurrent use.
+type Process interface {
+	// PID is the process id as seen from inside the sandbox.
+	PID() int
+	// Kill kills the command and all its descendants, also those that left
+	// its process group, and returns when the signals are sent. Killing an
+	// ended command is no error.
+	Kill() error
+	// Wait waits for the command itself to end, not for its descendants, and
+	// reports how. It may be called more than once and at the same time.
+	// The error is ErrClosed when the sandbox went away first, or the
+	// context's.
+	Wait(ctx context.Context) (ExitStatus, error)
+}
+
+// ExitStatus is how a command ended.
+type ExitStatus struct {
+	// Code is the exit code, or 128 plus the signal number, as shells have it.
+	Code int
+	// Signal is the number of the signal that ended the command, or 0.
+	Signal int
+}
