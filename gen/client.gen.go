@@ -20,19 +20,19 @@ import (
 
 // Defines values for ProxyHeaderType.
 const (
-	Opaque          ProxyHeaderType = "opaque"
-	Plaintext       ProxyHeaderType = "plaintext"
-	WorkspaceSecret ProxyHeaderType = "workspace_secret"
+	ProxyHeaderOpaque          ProxyHeaderType = "opaque"
+	ProxyHeaderPlaintext       ProxyHeaderType = "plaintext"
+	ProxyHeaderWorkspaceSecret ProxyHeaderType = "workspace_secret"
 )
 
 // Valid indicates whether the value is a known member of the ProxyHeaderType enum.
 func (e ProxyHeaderType) Valid() bool {
 	switch e {
-	case Opaque:
+	case ProxyHeaderOpaque:
 		return true
-	case Plaintext:
+	case ProxyHeaderPlaintext:
 		return true
-	case WorkspaceSecret:
+	case ProxyHeaderWorkspaceSecret:
 		return true
 	default:
 		return false

@@ -1,0 +1,107 @@
+package sandboxclient
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/internal/transport"
+)
+
+// operation is one call of the API.
+type operation struct {
+	name     string // such as "create sandbox"
+	resource string // name of what it is about, for errors
+	effect   bool   // a lost answer leaves its outcome unknown
+	rules    [][]rule
+	call     transport.Call
+}
+
+// maxAnswer bounds an answer that is held in memory. The output of a command
+// comes in one.
+const maxAnswer = 64 << 20
+
+// request sends a request by way of the generated client and returns a
+// successful answer, whose body the caller closes.
+func (op operation) request(ctx context.Context, send func(context.Context) (*http.Response, error)) (*http.Response, error) {
+	resp, err := send(transport.WithCall(ctx, op.call))
+	if err != nil {
+		e := sendError(op.name, err, op.effect)
+		e.Name = op.resource
+		return nil, e
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // read as far as it is of use
+	e := readError(op.name, resp)
+	e.Name = op.resource
+	e.classify(op.rules...)
+	return nil, e
+}
+
+// run sends a request whose answer has no content that matters.
+func (op operation) run(ctx context.Context, send func(context.Context) (*http.Response, error)) error {
+	resp, err := op.request(ctx, send)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// fetch sends a request and decodes the answer.
+func fetch[T any](ctx context.Context, op operation, send func(context.Context) (*http.Response, error)) (*T, error) {
+	resp, err := op.request(ctx, send)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // everything was read
+	body, err := transport.ReadAll(resp.Body, maxAnswer)
+	if err != nil {
+		return nil, op.broken(resp, err)
+	}
+	v := new(T)
+	if err := json.Unmarshal(body, v); err != nil {
+		return nil, op.broken(resp, err)
+	}
+	return v, nil
+}
+
+// broken reports a success whose content is of no use.
+func (op operation) broken(resp *http.Response, cause error) *APIError {
+	e := &APIError{Op: op.name, Name: op.resource, StatusCode: resp.StatusCode, cause: cause}
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.Is(cause, transport.ErrTooLarge):
+		e.Message, e.kinds = cause.Error(), kinds(ErrTooLarge)
+	case errors.As(cause, &syntax), errors.As(cause, &kind), errors.Is(cause, io.ErrUnexpectedEOF):
+		e.Message, e.kinds = "the answer is not the JSON of this API: "+cause.Error(), kinds(ErrProtocol)
+	default:
+		e.Message, e.kinds = "the answer was cut off: "+cause.Error(), kinds(ErrConnection)
+	}
+	if op.effect {
+		e.kinds = append(e.kinds, ErrOutcomeUnknown)
+	}
+	return e
+}
+
+// answerMargin is what a waiting request may take longer than the server
+// waits.
+const answerMargin = 30 * time.Second
+
+// waitSeconds is how long the server is to wait: as asked for, else as the
+// context allows, else as long as clients of this API do by default.
+func waitSeconds(ctx context.Context, asked, byDefault, low, high int) int {
+	if asked != 0 {
+		return asked
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return byDefault
+	}
+	return min(max(int(time.Until(deadline)/time.Second), low), high)
+}

@@ -1,0 +1,52 @@
+// Package sandboxclient is a client of the LangSmith Sandbox Server API: it
+// manages volumes, templates, pools and sandboxes, and runs commands and moves
+// files inside a sandbox.
+//
+//	c, err := sandboxclient.New()
+//	...
+//	sb, err := c.Ephemeral(ctx, &sandboxclient.CreateSandbox{TemplateName: "python-sandbox"})
+//	...
+//	defer func() { err = errors.Join(err, sb.Close()) }()
+//	res, err := sb.Execute(ctx, "python --version", nil)
+//
+// # Requests and answers
+//
+// Request and answer types are generated from the API description and
+// re-exported here. In requests the zero value leaves the choice to the
+// server; where zero itself means something the field is a pointer, written
+// new(0). In answers zero means that the server said nothing. Nothing that a
+// caller passes in is modified or kept.
+//
+// # Contexts
+//
+// Every call that sends something takes a context and ends with it. Calls that
+// wait for the server tell it how long the context allows. Beyond that each
+// attempt of a request is bounded, see [WithRequestTimeout]; commands and file
+// transfers are bounded by their own timeout and the context.
+//
+// # Repeated requests
+//
+// A request is repeated, within [RetryPolicy], when its connection could not be
+// made, and, unless it creates or runs something, when the answer is 429, 502,
+// 503 or 504. A create is repeated after 429 and 503, which say that nothing
+// was begun. [Sandbox.Execute] is never repeated once it was sent. A request
+// whose answer was lost is not repeated; where it may have had an effect, the
+// error matches [ErrOutcomeUnknown]. The policy may improve between releases.
+//
+// # Errors
+//
+// Errors answer two questions: what to do, through errors.Is and the Err...
+// values, and what happened, through errors.As and [APIError], [ArgumentError],
+// [WaitError] and [ExitError]. Errors of file calls are also *fs.PathError. No
+// error holds the API key.
+//
+// # Credentials
+//
+// The API key goes to the endpoint and to the data-plane addresses that the
+// endpoint names, to no other host, along no redirect to another host, and over
+// plain http to this machine only, unless [WithPlaintext] is given.
+//
+// # Concurrency
+//
+// [Client], [Sandbox] and [Ephemeral] are safe for concurrent use.
+package sandboxclient

@@ -1,0 +1,109 @@
+package sandboxclient
+
+import "github.com/langsandbox/sandbox-go/gen"
+
+// Types of the API, generated from its description.
+type (
+	// Volume is persistent storage that templates mount.
+	Volume = gen.Volume
+	// CreateVolume asks for a volume.
+	CreateVolume = gen.CreateVolume
+	// VolumeUpdate changes a volume; zero fields stay as they are.
+	VolumeUpdate = gen.VolumeUpdate
+	// ListVolumesParams selects volumes.
+	ListVolumesParams = gen.ListVolumesParams
+
+	// Template is the blueprint of a sandbox.
+	Template = gen.Template
+	// CreateTemplate asks for a template.
+	CreateTemplate = gen.CreateTemplate
+	// TemplateUpdate renames a template.
+	TemplateUpdate = gen.TemplateUpdate
+	// ListTemplatesParams selects templates.
+	ListTemplatesParams = gen.ListTemplatesParams
+	// ResourceSpec is the limits of a sandbox, as Kubernetes quantities.
+	ResourceSpec = gen.ResourceSpec
+	// VolumeMount shows a volume at a path of the sandbox.
+	VolumeMount = gen.VolumeMount
+
+	// Pool holds sandboxes of one template ready.
+	Pool = gen.Pool
+	// CreatePool asks for a pool.
+	CreatePool = gen.CreatePool
+	// PoolUpdate changes a pool; zero fields stay as they are.
+	PoolUpdate = gen.PoolUpdate
+	// ListPoolsParams selects pools.
+	ListPoolsParams = gen.ListPoolsParams
+
+	// Info is what the server says of a sandbox.
+	Info = gen.Sandbox
+	// CreateSandbox asks for a sandbox.
+	CreateSandbox = gen.CreateSandbox
+	// SandboxUpdate changes a sandbox; zero fields stay as they are.
+	SandboxUpdate = gen.SandboxUpdate
+	// ListSandboxesParams selects sandboxes.
+	ListSandboxesParams = gen.ListSandboxesParams
+	// Status is the state of a sandbox; unknown values pass through.
+	Status = gen.Status
+	// StatusReport is the state of a sandbox and the reason of a failure.
+	StatusReport = gen.StatusReport
+
+	// BatchDeleteResult says which names were deleted and which were not.
+	BatchDeleteResult = gen.BatchDeleteResult
+	// Skipped is a name that was not deleted, and why.
+	Skipped = gen.Skipped
+
+	// ProxyConfig is the rules for what a sandbox sends to the network.
+	ProxyConfig = gen.ProxyConfig
+	// AccessControl is the hosts that a sandbox may reach.
+	AccessControl = gen.AccessControl
+	// ProxyRule adds headers to matching requests.
+	ProxyRule = gen.ProxyRule
+	// ProxyHeader is a header that a rule adds.
+	ProxyHeader = gen.ProxyHeader
+	// ProxyHeaderType says how a header value is stored and resolved.
+	ProxyHeaderType = gen.ProxyHeaderType
+	// ProxyCallback is an endpoint that answers with the headers to add.
+	ProxyCallback = gen.ProxyCallback
+
+	// Usage is the quotas and what is used of them.
+	Usage = gen.Usage
+
+	// SortDirection is the order of a list.
+	SortDirection = gen.SortDirection
+	// SandboxSortBy is the field that sandboxes are sorted by.
+	SandboxSortBy = gen.SandboxSortBy
+	// TemplateSortBy is the field that templates are sorted by.
+	TemplateSortBy = gen.TemplateSortBy
+)
+
+// States of a sandbox.
+const (
+	StatusProvisioning = gen.StatusProvisioning
+	StatusReady        = gen.StatusReady
+	StatusFailed       = gen.StatusFailed
+	StatusStopped      = gen.StatusStopped
+	StatusDeleting     = gen.StatusDeleting
+)
+
+// Orders and fields of lists.
+const (
+	SortAscending  = gen.SortAscending
+	SortDescending = gen.SortDescending
+
+	SandboxSortByName         = gen.SandboxSortByName
+	SandboxSortByStatus       = gen.SandboxSortByStatus
+	SandboxSortByCreatedAt    = gen.SandboxSortByCreatedAt
+	SandboxSortByTemplateName = gen.SandboxSortByTemplateName
+
+	TemplateSortByName      = gen.TemplateSortByName
+	TemplateSortByImage     = gen.TemplateSortByImage
+	TemplateSortByCreatedAt = gen.TemplateSortByCreatedAt
+)
+
+// Ways a proxy header is stored.
+const (
+	ProxyHeaderPlaintext       = gen.ProxyHeaderPlaintext
+	ProxyHeaderOpaque          = gen.ProxyHeaderOpaque
+	ProxyHeaderWorkspaceSecret = gen.ProxyHeaderWorkspaceSecret
+)

@@ -1,0 +1,150 @@
+package sandboxclient
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/transport"
+)
+
+// Volumes manages volumes, the persistent storage that templates mount (first
+// generation of the API). It is safe for concurrent use.
+type Volumes struct{ c *Client }
+
+var volumeRules = [][]rule{{notFound(resourceVolume)}, generic}
+
+var volumeCreateRules = [][]rule{{
+	{status: http.StatusServiceUnavailable, kinds: kinds(ErrProvision), resource: resourceVolume, errorType: "VolumeProvisioning"},
+	{status: http.StatusGatewayTimeout, kinds: kinds(ErrTimeout), resource: resourceVolume},
+	{status: http.StatusConflict, kinds: kinds(ErrExists, ErrConflict), resource: resourceVolume},
+}, generic}
+
+var volumeUpdateRules = [][]rule{{
+	notFound(resourceVolume),
+	{status: http.StatusBadRequest, kinds: kinds(ErrInvalid), errorType: "VolumeResize"},
+	{status: http.StatusConflict, kinds: kinds(ErrNameConflict, ErrConflict), resource: resourceVolume},
+}, generic}
+
+var volumeDeleteRules = [][]rule{{
+	notFound(resourceVolume),
+	{status: http.StatusConflict, kinds: kinds(ErrInUse, ErrConflict), resource: resourceVolume},
+}, generic}
+
+// Create makes a volume (POST /volumes) and, unless WaitForReady says
+// otherwise, waits until it is bound: for Timeout seconds, else as long as the
+// context allows, 60 seconds without a deadline. Errors: [ErrInvalid],
+// [ErrExists], [ErrQuota], [ErrProvision], [ErrTimeout].
+func (v *Volumes) Create(ctx context.Context, req *CreateVolume) (*Volume, error) {
+	op := operation{name: "create volume", effect: true, rules: volumeCreateRules}
+	ck := checks{op: op.name}
+	if ck.present("request", req == nil); ck.err != nil {
+		return nil, ck.err
+	}
+	ck.name("name", req.Name)
+	ck.required("size", req.Size)
+	if req.Timeout != 0 {
+		ck.between("timeout", req.Timeout, 5, 300)
+	}
+	if ck.err != nil {
+		return nil, ck.err
+	}
+	body := *req
+	body.WaitForReady, body.Timeout, op.call = waiting(ctx, req.WaitForReady, req.Timeout, 60, 5, 300)
+	op.resource = req.Name
+	return fetch[Volume](ctx, op, func(ctx context.Context) (*http.Response, error) {
+		return v.c.api.CreateVolume(ctx, body)
+	})
+}
+
+// waiting completes the two fields of a create that waits.
+func waiting(ctx context.Context, wait *bool, asked, byDefault, low, high int) (*bool, int, transport.Call) {
+	call := transport.Call{Repeat: transport.RepeatRefused}
+	if wait != nil && !*wait {
+		return wait, 0, call
+	}
+	seconds := waitSeconds(ctx, asked, byDefault, low, high)
+	call.Timeout = time.Duration(seconds)*time.Second + answerMargin
+	return new(true), seconds, call
+}
+
+// Get returns a volume (GET /volumes/{name}). Errors: [ErrNotFound].
+func (v *Volumes) Get(ctx context.Context, name string) (*Volume, error) {
+	return v.get(ctx, "get volume", name)
+}
+
+func (v *Volumes) get(ctx context.Context, opName, name string) (*Volume, error) {
+	op, err := named(opName, name, volumeRules)
+	if err != nil {
+		return nil, err
+	}
+	return fetch[Volume](ctx, op, func(ctx context.Context) (*http.Response, error) {
+		return v.c.api.GetVolume(ctx, name)
+	})
+}
+
+// named is an operation on something that exists.
+func named(op, name string, rules [][]rule) (operation, error) {
+	ck := checks{op: op}
+	ck.segment("name", name)
+	return operation{name: op, resource: name, rules: rules}, ck.err
+}
+
+// List yields volumes (GET /volumes), page by page; params may be nil. The
+// error, if any, comes last.
+func (v *Volumes) List(ctx context.Context, params *ListVolumesParams) iter.Seq2[*Volume, error] {
+	op := operation{name: "list volumes", rules: listRules}
+	query := pointed(params)
+	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset int) (page[Volume], error) {
+		q := query
+		q.Offset = offset
+		list, err := fetch[gen.VolumeList](ctx, op, func(ctx context.Context) (*http.Response, error) {
+			return v.c.api.ListVolumes(ctx, &q)
+		})
+		if err != nil {
+			return page[Volume]{}, err
+		}
+		return page[Volume]{list.Volumes, list.Offset}, nil
+	})
+}
+
+// pointed copies what p points to; nil is the zero value.
+func pointed[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
+}
+
+// Update renames or enlarges a volume (PATCH /volumes/{name}). An update
+// without fields reads the volume. Errors: [ErrNotFound], [ErrNameConflict],
+// [ErrInvalid] for a smaller size, [ErrQuota].
+func (v *Volumes) Update(ctx context.Context, name string, update *VolumeUpdate) (*Volume, error) {
+	body := pointed(update)
+	if body == (VolumeUpdate{}) {
+		return v.get(ctx, "update volume", name)
+	}
+	op, err := named("update volume", name, volumeUpdateRules)
+	ck := checks{op: op.name, err: err}
+	ck.optionalName("new name", body.Name)
+	if ck.err != nil {
+		return nil, ck.err
+	}
+	return fetch[Volume](ctx, op, func(ctx context.Context) (*http.Response, error) {
+		return v.c.api.UpdateVolume(ctx, name, body)
+	})
+}
+
+// Delete deletes a volume (DELETE /volumes/{name}). Errors: [ErrNotFound],
+// [ErrInUse] while a template mounts it.
+func (v *Volumes) Delete(ctx context.Context, name string) error {
+	op, err := named("delete volume", name, volumeDeleteRules)
+	if err != nil {
+		return err
+	}
+	return op.run(ctx, func(ctx context.Context) (*http.Response, error) {
+		return v.c.api.DeleteVolume(ctx, name)
+	})
+}
