@@ -43,8 +43,8 @@
 // # Credentials
 //
 // The API key goes to the endpoint and to the data-plane addresses that the
-// endpoint names, to no other host, along no redirect to another host, and over
-// plain http to this machine only, unless [WithPlaintext] is given.
+// endpoint names, and to no other host: redirects are errors. It goes over plain
+// http to this machine only, unless [WithPlaintext] is given.
 //
 // # Concurrency
 //

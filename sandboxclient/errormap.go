@@ -48,7 +48,6 @@ var generic = []rule{
 	{status: http.StatusUnauthorized, kinds: kinds(ErrUnauthorized)},
 	{status: http.StatusForbidden, kinds: kinds(ErrForbidden)},
 	{status: http.StatusNotFound, kinds: kinds(ErrNotFound)},
-	{status: http.StatusRequestTimeout, kinds: kinds(ErrTimeout)},
 	{status: http.StatusConflict, kinds: kinds(ErrConflict)},
 	{status: http.StatusUnprocessableEntity, kinds: kinds(ErrInvalid)},
 	{status: http.StatusTooManyRequests, kinds: kinds(ErrQuota)},
@@ -202,7 +201,7 @@ func (e *APIError) parseFields(detail []byte) {
 
 // sendError makes an error of a request without an answer.
 func sendError(op string, err error, effect bool) *APIError {
-	e := &APIError{Op: op, Message: transport.Scrub(err).Error(), cause: err}
+	e := &APIError{Op: op, Message: err.Error(), cause: err}
 	switch {
 	case errors.Is(err, transport.ErrPlaintext):
 		e.kinds = kinds(ErrInvalid)

@@ -13,7 +13,7 @@ type page[T any] struct {
 
 // pages yields the items of a list, fetching as the caller goes on. An error
 // comes once, last.
-func pages[T any](ctx context.Context, op string, start int, fetch func(ctx context.Context, offset int) (page[T], error)) iter.Seq2[*T, error] {
+func pages[T any](ctx context.Context, op string, start *int, fetch func(ctx context.Context, offset *int) (page[T], error)) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		for offset := start; ; {
 			p, err := fetch(ctx, offset)
@@ -29,11 +29,11 @@ func pages[T any](ctx context.Context, op string, start int, fetch func(ctx cont
 			if p.next == 0 {
 				return
 			}
-			if p.next <= offset {
+			if p.next <= pointed(offset) {
 				yield(nil, &APIError{Op: op, Message: "the server's pages go round in circles", kinds: kinds(ErrProtocol)})
 				return
 			}
-			offset = p.next
+			offset = &p.next
 		}
 	}
 }

@@ -73,9 +73,8 @@ func WithHeader(key, value string) Option {
 }
 
 // WithHTTPClient sets the client that carries the requests, for proxies, TLS
-// settings and tests. It is copied, never changed; its redirect policy is asked
-// only about redirects that may be followed. [Client.Close] leaves its
-// connections alone.
+// settings and tests. It is copied, never changed; redirects are not followed,
+// whatever its policy. [Client.Close] leaves its connections alone.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *config) error {
 		if hc == nil {

@@ -78,7 +78,7 @@ func (p *Pools) get(ctx context.Context, opName, name string) (*Pool, error) {
 func (p *Pools) List(ctx context.Context, params *ListPoolsParams) iter.Seq2[*Pool, error] {
 	op := operation{name: "list pools", rules: listRules}
 	query := pointed(params)
-	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset int) (page[Pool], error) {
+	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Pool], error) {
 		q := query
 		q.Offset = offset
 		list, err := fetch[gen.PoolList](ctx, op, func(ctx context.Context) (*http.Response, error) {

@@ -25,9 +25,14 @@ func (s *Sandbox) Info() Info {
 	return s.info
 }
 
+// set takes over a description; an answer without a name is about this
+// sandbox all the same.
 func (s *Sandbox) set(info Info) Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if info.Name == "" {
+		info.Name = s.info.Name
+	}
 	s.info = info
 	return info
 }
@@ -91,8 +96,8 @@ func (s *Sandbox) Delete(ctx context.Context) error { return s.c.Delete(ctx, s.N
 
 // WaitOptions bounds the wait for a sandbox. A nil pointer is the zero value.
 type WaitOptions struct {
-	// Timeout bounds the wait, besides the context; 0 is no bound. A last
-	// request is made when it ends.
+	// Timeout bounds the wait, besides the context; 0 is no bound, a negative
+	// one asks once. A last request is made when it ends.
 	Timeout time.Duration
 	// Interval is the pause between two requests; 0 is one second.
 	Interval time.Duration
@@ -122,7 +127,7 @@ func (s *Sandbox) WaitReady(ctx context.Context, opts *WaitOptions) error {
 		case StatusProvisioning, StatusStopped, StatusDeleting:
 		}
 		pause := o.Interval
-		if o.Timeout > 0 {
+		if o.Timeout != 0 {
 			left := o.Timeout - time.Since(start)
 			if left <= 0 {
 				return s.waitError(ErrTimeout, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -25,8 +26,13 @@ var sandboxCreateRules = [][]rule{{
 var sandboxUpdateRules = [][]rule{{
 	notFound(resourceSandbox),
 	{status: http.StatusConflict, kinds: kinds(ErrNameConflict, ErrConflict), resource: resourceSandbox},
-	{status: http.StatusBadRequest, code: "InvalidRequest", kinds: kinds(ErrNotReady), resource: resourceSandbox},
 }, generic}
+
+// proxyUpdateRules: the one rejection with this code is that the new proxy
+// needs a running sandbox.
+var proxyUpdateRules = append([][]rule{{
+	{status: http.StatusBadRequest, code: "InvalidRequest", kinds: kinds(ErrNotReady), resource: resourceSandbox},
+}}, sandboxUpdateRules...)
 
 // badValue tells bad input from a sandbox that could not start: both are 422.
 func badValue(e *APIError) bool {
@@ -135,7 +141,7 @@ func (c *Client) getInfo(ctx context.Context, name string) (*Info, error) {
 func (c *Client) List(ctx context.Context, params *ListSandboxesParams) iter.Seq2[*Sandbox, error] {
 	op := operation{name: "list sandboxes", rules: listRules}
 	query := pointed(params)
-	infos := pages(ctx, op.name, query.Offset, func(ctx context.Context, offset int) (page[Info], error) {
+	infos := pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Info], error) {
 		q := query
 		q.Offset = offset
 		list, err := fetch[gen.SandboxList](ctx, op, func(ctx context.Context) (*http.Response, error) {
@@ -189,6 +195,9 @@ func (c *Client) Update(ctx context.Context, name string, update *SandboxUpdate)
 	checkProxy(&ck, body.ProxyConfig)
 	if ck.err != nil {
 		return nil, ck.err
+	}
+	if !reflect.ValueOf(body.ProxyConfig).IsZero() {
+		op.rules = proxyUpdateRules
 	}
 	info, err := fetch[Info](ctx, op, func(ctx context.Context) (*http.Response, error) {
 		return c.api.UpdateSandbox(ctx, name, body)

@@ -79,7 +79,7 @@ func (t *Templates) Get(ctx context.Context, name string) (*Template, error) {
 func (t *Templates) List(ctx context.Context, params *ListTemplatesParams) iter.Seq2[*Template, error] {
 	op := operation{name: "list templates", rules: listRules}
 	query := pointed(params)
-	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset int) (page[Template], error) {
+	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Template], error) {
 		q := query
 		q.Offset = offset
 		list, err := fetch[gen.TemplateList](ctx, op, func(ctx context.Context) (*http.Response, error) {

@@ -97,7 +97,7 @@ func named(op, name string, rules [][]rule) (operation, error) {
 func (v *Volumes) List(ctx context.Context, params *ListVolumesParams) iter.Seq2[*Volume, error] {
 	op := operation{name: "list volumes", rules: listRules}
 	query := pointed(params)
-	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset int) (page[Volume], error) {
+	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Volume], error) {
 		q := query
 		q.Offset = offset
 		list, err := fetch[gen.VolumeList](ctx, op, func(ctx context.Context) (*http.Response, error) {

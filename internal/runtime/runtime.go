@@ -117,7 +117,7 @@ type Command struct {
 	Dir string
 	// Stdin, Stdout and Stderr are handed to the command as they are; nil
 	// means the null device. The caller keeps and closes its own ends. They
-	// must be in blocking mode (see Pipe).
+	// must be in blocking mode (see InputPipe and OutputPipe).
 	Stdin, Stdout, Stderr *os.File
 }
 

@@ -23,7 +23,7 @@ func logging(next Doer, log *slog.Logger) Doer {
 			slog.Duration("took", time.Since(start)),
 		}
 		if err != nil {
-			attrs = append(attrs, slog.String("error", Scrub(err).Error()))
+			attrs = append(attrs, slog.String("error", err.Error()))
 		} else {
 			attrs = append(attrs, slog.Int("status", resp.StatusCode))
 		}
@@ -36,13 +36,4 @@ func logging(next Doer, log *slog.Logger) Doer {
 func Redact(u *url.URL) string {
 	r := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return r.String()
-}
-
-// Scrub takes the address out of an error of net/http: its query may hold a
-// path or a token, and callers say themselves what they asked for.
-func Scrub(err error) error {
-	if u, ok := err.(*url.Error); ok { //nolint:errorlint // only the outermost repeats the address
-		return u.Err
-	}
-	return err
 }

@@ -36,7 +36,7 @@ type Config struct {
 
 // New assembles the chain. A request passes it from top to bottom.
 func New(cfg Config) Doer {
-	var next Doer = client(cfg.Client)
+	next := client(cfg.Client)
 	next = credentials(next, cfg)
 	next = logging(next, cfg.Logger)
 	next = attempt(next, cfg.Timeout)
