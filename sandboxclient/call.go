@@ -36,7 +36,7 @@ func (op operation) request(ctx context.Context, send func(context.Context) (*ht
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
 	}
-	defer resp.Body.Close() //nolint:errcheck // read as far as it is of use
+	defer resp.Body.Close()
 	e := readError(op.name, resp)
 	e.Name = op.resource
 	e.classify(op.rules...)
@@ -58,7 +58,7 @@ func fetch[T any](ctx context.Context, op operation, send func(context.Context) 
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // everything was read
+	defer resp.Body.Close()
 	body, err := transport.ReadAll(resp.Body, maxAnswer)
 	if err != nil {
 		return nil, op.broken(resp, err)

@@ -47,7 +47,7 @@ func (c *Client) Ephemeral(ctx context.Context, req *CreateSandbox) (*Ephemeral,
 	wait := body.WaitForReady == nil || *body.WaitForReady
 	if wait && sb.Info().Status != StatusReady {
 		if err := sb.WaitReady(ctx, nil); err != nil {
-			return nil, errors.Join(err, e.Close())
+			return nil, errors.Join(err, e.Close()) //nolint:contextcheck // the deletion outlives the context
 		}
 	}
 	return e, nil
@@ -121,6 +121,6 @@ func (c *Client) Use(ctx context.Context, req *CreateSandbox, f func(ctx context
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.Close()) }()
+	defer func() { err = errors.Join(err, e.Close()) }() //nolint:contextcheck // the deletion outlives the context
 	return f(ctx, e.Sandbox)
 }

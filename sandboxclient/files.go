@@ -26,7 +26,7 @@ func (s *Sandbox) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // everything was read
+	defer r.Close()
 	data, err := transport.ReadAll(r, maxReadFile)
 	if errors.Is(err, transport.ErrTooLarge) {
 		err = readPathError(path, &APIError{Op: "read file", Message: err.Error(), kinds: kinds(ErrTooLarge)})
@@ -50,7 +50,7 @@ func (s *Sandbox) Download(ctx context.Context, path string) (io.ReadCloser, err
 		return nil, readPathError(path, err)
 	}
 	op.call.Timeout = -1
-	resp, err := op.request(ctx, func(ctx context.Context) (*http.Response, error) {
+	resp, err := op.request(ctx, func(ctx context.Context) (*http.Response, error) { //nolint:bodyclose // the reader returned closes it
 		return api.Download(ctx, &gen.DownloadParams{Path: path}, identity)
 	})
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Sandbox) upload(ctx context.Context, path string, size int64, content f
 	body := func() io.ReadCloser {
 		return io.NopCloser(io.MultiReader(bytes.NewReader(head), content(), bytes.NewReader(tail)))
 	}
-	rewind := func(_ context.Context, req *http.Request) error {
+	rewind := func(_ context.Context, req *http.Request) error { //nolint:unparam // the generated client asks for an error
 		if size >= 0 {
 			req.ContentLength = int64(len(head)) + size + int64(len(tail))
 			req.GetBody = func() (io.ReadCloser, error) { return body(), nil }

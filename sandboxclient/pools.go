@@ -76,19 +76,13 @@ func (p *Pools) get(ctx context.Context, opName, name string) (*Pool, error) {
 // List yields pools (GET /pools), page by page; params may be nil. The error,
 // if any, comes last.
 func (p *Pools) List(ctx context.Context, params *ListPoolsParams) iter.Seq2[*Pool, error] {
-	op := operation{name: "list pools", rules: listRules}
 	query := pointed(params)
-	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Pool], error) {
+	send := func(ctx context.Context, offset *int) (*http.Response, error) {
 		q := query
 		q.Offset = offset
-		list, err := fetch[gen.PoolList](ctx, op, func(ctx context.Context) (*http.Response, error) {
-			return p.c.api.ListPools(ctx, &q)
-		})
-		if err != nil {
-			return page[Pool]{}, err
-		}
-		return page[Pool]{list.Pools, list.Offset}, nil
-	})
+		return p.c.api.ListPools(ctx, &q)
+	}
+	return list(ctx, "list pools", query.Offset, send, func(l *gen.PoolList) ([]Pool, int) { return l.Pools, l.Offset })
 }
 
 // Update renames or resizes a pool (PATCH /pools/{name}); 0 replicas pause it.

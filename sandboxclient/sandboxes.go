@@ -139,19 +139,13 @@ func (c *Client) getInfo(ctx context.Context, name string) (*Info, error) {
 // List yields sandboxes (GET /boxes), page by page; params may be nil. The
 // error, if any, comes last.
 func (c *Client) List(ctx context.Context, params *ListSandboxesParams) iter.Seq2[*Sandbox, error] {
-	op := operation{name: "list sandboxes", rules: listRules}
 	query := pointed(params)
-	infos := pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Info], error) {
+	send := func(ctx context.Context, offset *int) (*http.Response, error) {
 		q := query
 		q.Offset = offset
-		list, err := fetch[gen.SandboxList](ctx, op, func(ctx context.Context) (*http.Response, error) {
-			return c.api.ListSandboxes(ctx, &q)
-		})
-		if err != nil {
-			return page[Info]{}, err
-		}
-		return page[Info]{list.Sandboxes, list.Offset}, nil
-	})
+		return c.api.ListSandboxes(ctx, &q)
+	}
+	infos := list(ctx, "list sandboxes", query.Offset, send, func(l *gen.SandboxList) ([]Info, int) { return l.Sandboxes, l.Offset })
 	return func(yield func(*Sandbox, error) bool) {
 		for info, err := range infos {
 			var sb *Sandbox

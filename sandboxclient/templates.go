@@ -77,19 +77,13 @@ func (t *Templates) Get(ctx context.Context, name string) (*Template, error) {
 // List yields templates (GET /templates), page by page; params may be nil. The
 // error, if any, comes last.
 func (t *Templates) List(ctx context.Context, params *ListTemplatesParams) iter.Seq2[*Template, error] {
-	op := operation{name: "list templates", rules: listRules}
 	query := pointed(params)
-	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Template], error) {
+	send := func(ctx context.Context, offset *int) (*http.Response, error) {
 		q := query
 		q.Offset = offset
-		list, err := fetch[gen.TemplateList](ctx, op, func(ctx context.Context) (*http.Response, error) {
-			return t.c.api.ListTemplates(ctx, &q)
-		})
-		if err != nil {
-			return page[Template]{}, err
-		}
-		return page[Template]{list.Templates, list.Offset}, nil
-	})
+		return t.c.api.ListTemplates(ctx, &q)
+	}
+	return list(ctx, "list templates", query.Offset, send, func(l *gen.TemplateList) ([]Template, int) { return l.Templates, l.Offset })
 }
 
 // Update renames a template (PATCH /templates/{name}); all else about it is

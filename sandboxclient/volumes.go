@@ -95,19 +95,13 @@ func named(op, name string, rules [][]rule) (operation, error) {
 // List yields volumes (GET /volumes), page by page; params may be nil. The
 // error, if any, comes last.
 func (v *Volumes) List(ctx context.Context, params *ListVolumesParams) iter.Seq2[*Volume, error] {
-	op := operation{name: "list volumes", rules: listRules}
 	query := pointed(params)
-	return pages(ctx, op.name, query.Offset, func(ctx context.Context, offset *int) (page[Volume], error) {
+	send := func(ctx context.Context, offset *int) (*http.Response, error) {
 		q := query
 		q.Offset = offset
-		list, err := fetch[gen.VolumeList](ctx, op, func(ctx context.Context) (*http.Response, error) {
-			return v.c.api.ListVolumes(ctx, &q)
-		})
-		if err != nil {
-			return page[Volume]{}, err
-		}
-		return page[Volume]{list.Volumes, list.Offset}, nil
-	})
+		return v.c.api.ListVolumes(ctx, &q)
+	}
+	return list(ctx, "list volumes", query.Offset, send, func(l *gen.VolumeList) ([]Volume, int) { return l.Volumes, l.Offset })
 }
 
 // pointed copies what p points to; nil is the zero value.

@@ -16,8 +16,7 @@ func client(hc *http.Client) Doer {
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return DoerFunc(func(req *http.Request) (*http.Response, error) {
 		resp, err := c.Do(req)
-		var u *url.Error
-		if errors.As(err, &u) {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
 		return resp, err

@@ -96,16 +96,16 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 }
 
 func (p Retry) pause(n int, resp *http.Response) (time.Duration, bool) {
-	factor := time.Duration(1) << min(n, 20)
+	doubled := min(n, 20)
 	jitter := time.Duration(rand.Float64() * float64(p.BaseDelay)) //nolint:gosec // spreads load, hides nothing
 	if resp != nil && resp.StatusCode == http.StatusTooManyRequests {
 		after, ok := RetryAfter(resp.Header)
 		if !ok {
 			after = p.BaseDelay
 		}
-		return after*factor + jitter, after <= maxRetryAfter
+		return after<<doubled + jitter, after <= maxRetryAfter
 	}
-	pause := min(p.BaseDelay*factor+jitter, p.MaxDelay)
+	pause := min(p.BaseDelay<<doubled+jitter, p.MaxDelay)
 	if resp != nil {
 		after, _ := RetryAfter(resp.Header)
 		return max(pause, after), after <= maxRetryAfter

@@ -1,0 +1,80 @@
+# The one place for commands and tool versions; CI calls the same targets.
+
+GO            ?= go
+GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+REDOCLY       ?= npx --yes @redocly/cli@2.77.0
+OASDIFF       ?= $(GO) run github.com/oasdiff/oasdiff@v1.35.0
+FUZZTIME      ?= 20s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## Run all tests: unit, contract, end to end; race detector on, offline.
+	$(GO) test -race -shuffle=on ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks.
+	$(GO) test -run='^$$' -bench=. -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME.
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run='^$$' -fuzz="^$$f$$" -fuzztime=$(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+.PHONY: generate
+generate: ## Regenerate the code that openapi.yaml drives.
+	$(GO) generate ./...
+
+.PHONY: check-generated
+check-generated: generate ## Fail if generated code is not what openapi.yaml says.
+	@git diff --exit-code -- gen internal/genserver
+	@test -z "$$(git status --porcelain -- gen internal/genserver)"
+
+.PHONY: fmt
+fmt: ## Format the code.
+	$(GOLANGCI_LINT) fmt ./...
+
+.PHONY: lint
+lint: ## Lint the code.
+	$(GO) vet ./...
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: lint-spec
+lint-spec: ## Lint the API description.
+	$(REDOCLY) lint openapi.yaml
+
+.PHONY: spec-diff
+spec-diff: ## Show what changed in the API since the last tag.
+	@git show $$(git describe --tags --abbrev=0):openapi.yaml > .spec-before.yaml; \
+	$(OASDIFF) changelog .spec-before.yaml openapi.yaml; rm -f .spec-before.yaml
+
+.PHONY: tidy-check
+tidy-check: ## Fail if go.mod or go.sum is not tidy.
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+.PHONY: vuln
+vuln: ## Scan for known vulnerabilities.
+	$(GOVULNCHECK) ./...
+
+.PHONY: cross
+cross: ## Compile for the other platforms.
+	CGO_ENABLED=0 GOOS=linux   GOARCH=arm64 $(GO) build ./...
+	CGO_ENABLED=0 GOOS=darwin  GOARCH=arm64 $(GO) build ./...
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build ./...
+	CGO_ENABLED=0 GOOS=linux   GOARCH=386   $(GO) vet ./...
+
+.PHONY: readme
+readme: ## Run the README's commands.
+	./.ci/readme
+
+.PHONY: ci
+ci: check-generated tidy-check lint lint-spec cross test readme ## Everything the merge gate checks, but the vulnerability scan.
