@@ -24,12 +24,13 @@ func credentials(next Doer, cfg Config) Doer {
 		if !SameOrigin(req.URL, cfg.Endpoint) && !SameOrigin(req.URL, dataplane) {
 			return next.Do(req)
 		}
-		req = req.Clone(req.Context())
+		ctx := req.Context()
+		req = req.Clone(ctx)
 		if cfg.APIKey != "" {
 			req.Header.Set("X-Api-Key", cfg.APIKey)
 		}
 		maps.Copy(req.Header, header)
-		maps.Copy(req.Header, headerOf(req.Context()))
+		maps.Copy(req.Header, headerOf(ctx))
 		if !cfg.AllowPlaintext && secret(req.Header) && Plaintext(req.URL) {
 			return nil, fmt.Errorf("%s: %w", req.URL.Host, ErrPlaintext)
 		}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/sandboxclient"
+	"github.com/langsandbox/sandbox-go/sandboxserver"
+)
+
+// localServer is a server that listens on this machine.
+type localServer struct {
+	*sandboxserver.Server
+	http *http.Server
+	addr net.Addr
+	done chan error
+}
+
+// listen starts a server and returns when it accepts connections.
+func listen(ctx context.Context, addr string, cfg sandboxserver.Config) (*localServer, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	server, err := sandboxserver.New(cfg)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	s := &localServer{
+		Server: server,
+		http:   &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second},
+		addr:   l.Addr(),
+		done:   make(chan error, 1),
+	}
+	go func() { s.done <- s.http.Serve(l) }()
+	return s, nil
+}
+
+// shutdownGrace is what requests in flight have to end.
+const shutdownGrace = 5 * time.Second
+
+// shutdown ends requests, sandboxes and the listener, in that order of
+// politeness.
+func (s *localServer) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	return errors.Join(err, s.Close())
+}
+
+// url is the host to name in LANGSMITH_ENDPOINT.
+func (s *localServer) url() string { return "http://" + s.addr.String() }
+
+// connectLocal starts a server for this process alone. Where the host allows
+// no isolation it says so.
+func (a *app) connectLocal(minimum sandboxserver.Isolation) (*sandboxclient.Client, func() error, error) {
+	server, err := listen(context.Background(), "127.0.0.1:0", sandboxserver.Config{MinIsolation: minimum})
+	if err != nil {
+		return nil, nil, err
+	}
+	if server.Isolation() == sandboxserver.IsolationProcess {
+		fmt.Fprintln(a.err, "sandbox: warning: this host allows no isolation: the command can see and change what you can")
+	}
+	client, err := sandboxclient.New(
+		sandboxclient.WithEndpoint(server.url()+"/v2/sandboxes"),
+		sandboxclient.WithAPIKey(server.APIKey()),
+	)
+	if err != nil {
+		return nil, nil, errors.Join(err, server.shutdown())
+	}
+	return client, func() error { return errors.Join(client.Close(), server.shutdown()) }, nil
+}

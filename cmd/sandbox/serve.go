@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/langsandbox/sandbox-go/sandboxserver"
+)
+
+type serveFlags struct {
+	addr         string
+	data         string
+	minIsolation string
+	allowHosts   []string
+	hostNetwork  bool
+	verbose      bool
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve [flags]",
+		Short: "Serve the Sandbox Server API on this machine",
+		Long: `Serve the Sandbox Server API on this machine, with real processes, until
+interrupted. Once it accepts connections it prints two lines on standard output:
+
+  LANGSMITH_ENDPOINT=http://127.0.0.1:PORT
+  LANGSMITH_API_KEY=KEY
+
+The key is in SANDBOX_SERVE_API_KEY, or a new one at each start.`,
+		Example: `  sandbox serve --addr 127.0.0.1:8080 --data ~/.sandboxes`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address to listen on; port 0 is a free one")
+	flags.StringVar(&f.data, "data", "", "directory for what survives a restart; none by default")
+	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationNative), "weakest isolation to accept: native or process")
+	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "host name that requests may come under, besides this machine's; may be repeated")
+	flags.BoolVar(&f.hostNetwork, "host-network", false, "let sandboxes use the network of this machine")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every request")
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, f serveFlags) error {
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	server, err := listen(ctx, f.addr, sandboxserver.Config{
+		APIKey:       strings.TrimSpace(a.getenv("SANDBOX_SERVE_API_KEY")),
+		Dir:          f.data,
+		MinIsolation: sandboxserver.Isolation(f.minIsolation),
+		AllowedHosts: f.allowHosts,
+		HostNetwork:  f.hostNetwork,
+		Logger:       log,
+	})
+	if err != nil {
+		return err
+	}
+	if tcp, ok := server.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		log.WarnContext(ctx, "other machines can reach this server, and its key travels unencrypted", "addr", server.addr.String())
+	}
+	log.InfoContext(ctx, "serving", "addr", server.addr.String(), "isolation", string(server.Isolation()))
+	_, err = fmt.Fprintf(a.out, "LANGSMITH_ENDPOINT=%s\nLANGSMITH_API_KEY=%s\n", server.url(), server.APIKey())
+	if err == nil {
+		select {
+		case err = <-server.done:
+		case <-ctx.Done():
+			log.InfoContext(ctx, "shutting down", "cause", context.Cause(ctx).Error())
+		}
+	}
+	return errors.Join(err, server.shutdown())
+}

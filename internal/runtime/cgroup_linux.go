@@ -1,0 +1,159 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroups is where sandboxes get cgroups from, to kill a command with
+// everything that came from it. It needs the second version of the interface,
+// also as the empty tree beside the first one, and sets no limits.
+type cgroups struct {
+	prefix string
+	ids    idMap
+}
+
+// cgroupRoots are the places of the tree on pure and on hybrid hosts.
+var cgroupRoots = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
+
+const (
+	procsFile = "cgroup.procs"
+	killFile  = "cgroup.kill"
+)
+
+// openCgroups finds the cgroup of this process. Sandboxes are named after
+// the runtime's directory, so that those of a runtime that was killed are
+// found again, and removed.
+func openCgroups(dir string, ids idMap) (*cgroups, error) {
+	own, err := ownCgroup()
+	if err != nil {
+		return nil, err
+	}
+	name := fnv.New64a()
+	name.Write([]byte(dir))
+	c := &cgroups{prefix: filepath.Join(own, fmt.Sprintf("sandbox-%016x-", name.Sum64())), ids: ids}
+	old, err := filepath.Glob(c.prefix + "*")
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range old {
+		if err := removeCgroup(dir); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func ownCgroup() (string, error) {
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(data)) {
+		own, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		if !ok || strings.Contains(own, "..") {
+			continue
+		}
+		for _, root := range cgroupRoots {
+			var st unix.Statfs_t
+			if err := unix.Statfs(root, &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+				return filepath.Join(root, own), nil
+			}
+		}
+	}
+	return "", errors.New("no cgroup v2 tree")
+}
+
+// sandboxCgroup holds the cgroup of an agent and one for each command. The
+// agent may move what it starts into them, and nothing else.
+type sandboxCgroup struct {
+	dir string
+	ids idMap
+}
+
+func (c *cgroups) create(id string) (*sandboxCgroup, error) {
+	s := &sandboxCgroup{dir: c.prefix + id, ids: c.ids}
+	if err := s.make(s.dir); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, killFile)); err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	return s, nil
+}
+
+func (s *sandboxCgroup) make(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := s.ids.own(filepath.Join(dir, procsFile)); err != nil {
+		return errors.Join(err, os.Remove(dir))
+	}
+	return nil
+}
+
+// leaf makes a cgroup in the sandbox's and opens it.
+func (s *sandboxCgroup) leaf(name string) (*os.File, error) {
+	dir := filepath.Join(s.dir, name)
+	if err := s.make(dir); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(dir, unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(dir))
+	}
+	return file, nil
+}
+
+// kill kills everything in a leaf. One that is gone has nothing left.
+func killLeaf(dir string) error {
+	err := os.WriteFile(filepath.Join(dir, killFile), []byte("1"), 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+func (s *sandboxCgroup) remove() error { return removeCgroup(s.dir) }
+
+// cgroupTimeout bounds how long a cgroup is busy after its processes ended.
+const cgroupTimeout = 5 * time.Second
+
+// removeCgroup removes a cgroup whose processes are gone, with its leaves.
+func removeCgroup(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			err = errors.Join(err, removeLeaf(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return errors.Join(err, removeLeaf(dir))
+}
+
+func removeLeaf(dir string) error {
+	deadline := time.Now().Add(cgroupTimeout)
+	for pause := time.Millisecond; ; pause *= 2 {
+		err := unix.Rmdir(dir)
+		if err == nil || err == unix.ENOENT {
+			return nil
+		}
+		if err != unix.EBUSY || time.Now().After(deadline) {
+			return &fs.PathError{Op: "remove cgroup", Path: dir, Err: err}
+		}
+		time.Sleep(pause)
+	}
+}

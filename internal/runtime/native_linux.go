@@ -1,0 +1,177 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
+)
+
+// nativeHome is the home directory in a root of the sandbox's own.
+const nativeHome = "/home/user"
+
+// startTimeout bounds a start whose context does not.
+const startTimeout = 30 * time.Second
+
+// native is the runtime of IsolationNative.
+type native struct {
+	*registry
+	log      *slog.Logger
+	layers   *layers
+	ids      idMap
+	cgroups  *cgroups // nil where there are none
+	program  *program
+	null     *os.File
+	outside  map[string]uint64
+	skeleton []string
+	features Features
+}
+
+// newNative returns the runtime if a trial sandbox works.
+func newNative(cfg Config) (Runtime, error) {
+	return openNative(cfg, true)
+}
+
+func openNative(cfg Config, withCgroups bool) (*native, error) {
+	layers, err := openLayers(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	n := &native{registry: newRegistry(), log: cfg.Logger, layers: layers}
+	err = n.detect(withCgroups)
+	if err == nil {
+		err = n.try()
+	}
+	if err != nil && n.cgroups != nil {
+		n.log.Debug("no cgroups for sandboxes", "reason", err)
+		n.cgroups = nil
+		err = n.try()
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *native) detect(withCgroups bool) (err error) {
+	if n.ids, err = detectIDs(); err != nil {
+		return err
+	}
+	if n.program, err = openProgram(n.ids); err != nil {
+		return err
+	}
+	if n.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return err
+	}
+	n.outside = make(map[string]uint64)
+	for _, name := range []string{"user", "pid", "mnt", "ipc", "uts", "net"} {
+		if n.outside[name], err = sandboxagent.Namespace(name); err != nil {
+			return err
+		}
+	}
+	n.skeleton = usrSkeleton()
+	if !withCgroups {
+		return nil
+	}
+	if n.cgroups, err = openCgroups(n.layers.dir, n.ids); err != nil {
+		n.log.Debug("no cgroups for sandboxes", "reason", err)
+	}
+	return nil
+}
+
+// try runs a command in a sandbox, and learns what is in force.
+func (n *native) try() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	made, err := n.Create(ctx, Spec{ID: "probe"})
+	if err != nil {
+		return err
+	}
+	box := made.(*sandbox)
+	err = func() error {
+		process, err := box.Start(ctx, Command{Args: []string{"/bin/sh", "-c", ":"}})
+		if err != nil {
+			return err
+		}
+		status, err := process.Wait(ctx)
+		if err == nil && status.Code != 0 {
+			err = fmt.Errorf("/bin/sh: exit code %d", status.Code)
+		}
+		return err
+	}()
+	n.features = Features{
+		IDs:           n.ids.size,
+		MappedFiles:   box.mapped,
+		WritableUsr:   box.ready.Overlay,
+		KillCgroup:    n.cgroups != nil,
+		OwnProc:       !box.ready.HostProc,
+		NoNestedUsers: !box.ready.NestedUsers,
+		SyscallFilter: box.ready.Filter,
+	}
+	n.log.Debug("native isolation", "features", n.features)
+	return errors.Join(err, box.Close())
+}
+
+// Isolation reports what is in force.
+func (n *native) Isolation() Isolation { return IsolationNative }
+
+// Features reports the details.
+func (n *native) Features() Features { return n.features }
+
+// Create starts an empty sandbox.
+func (n *native) Create(ctx context.Context, spec Spec) (Sandbox, error) {
+	spec, err := spec.checked()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.reserve(spec.ID); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	box, err := n.start(ctx, spec)
+	if err != nil {
+		err = fmt.Errorf("create sandbox %s: %w", spec.ID, err)
+		return nil, errors.Join(err, n.abort(spec.ID, n.layers.remove))
+	}
+	n.add(spec.ID, box)
+	return box, nil
+}
+
+// makeLayer makes the directories that an agent builds a root from, unless a
+// stopped sandbox has left them.
+func (n *native) makeLayer(id string) error {
+	dir := n.layers.path(id)
+	for _, name := range []string{"", "root", "upper", "work", "lower"} {
+		name = filepath.Join(dir, name)
+		err := os.Mkdir(name, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := n.ids.own(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes every sandbox that is left and removes the runtime's files.
+func (n *native) Close() error {
+	first, err := n.registry.close()
+	if !first {
+		return nil
+	}
+	n.program.close()
+	n.null.Close()
+	return errors.Join(err, n.layers.close())
+}

@@ -1,0 +1,197 @@
+//go:build unix
+
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/langsandbox/sandbox-go/internal/sandboxagent/proctree"
+)
+
+// processRuntime is the runtime of IsolationProcess.
+type processRuntime struct {
+	*registry
+	log    *slog.Logger
+	layers *layers
+}
+
+func newProcess(cfg Config) (Runtime, error) {
+	layers, err := openLayers(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &processRuntime{registry: newRegistry(), log: cfg.Logger, layers: layers}, nil
+}
+
+// Isolation reports what is in force.
+func (r *processRuntime) Isolation() Isolation { return IsolationProcess }
+
+// Create makes a sandbox's directory. Hostname and HostNetwork have no effect.
+func (r *processRuntime) Create(ctx context.Context, spec Spec) (Sandbox, error) {
+	spec, err := spec.checked()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := r.reserve(spec.ID); err != nil {
+		return nil, err
+	}
+	box, err := r.open(spec)
+	if err != nil {
+		err = fmt.Errorf("create sandbox %s: %w", spec.ID, err)
+		return nil, errors.Join(err, r.abort(spec.ID, r.layers.remove))
+	}
+	r.add(spec.ID, box)
+	return box, nil
+}
+
+// Close closes every sandbox that is left and removes the runtime's files.
+func (r *processRuntime) Close() error {
+	first, err := r.registry.close()
+	if !first {
+		return nil
+	}
+	return errors.Join(err, r.layers.close())
+}
+
+// processHome is the home directory, below the sandbox's own.
+const processHome = "/home/user"
+
+func (r *processRuntime) open(spec Spec) (*processBox, error) {
+	dir := r.layers.path(spec.ID)
+	for _, name := range []string{"", "app", processHome, "tmp", "workspace"} {
+		if err := makeDir(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range spec.Mounts {
+		if err := linkMount(root, m); err != nil {
+			return nil, errors.Join(err, root.Close())
+		}
+	}
+	return &processBox{
+		rt:       r,
+		id:       spec.ID,
+		dir:      dir,
+		root:     root,
+		mounts:   spec.Mounts,
+		cookie:   newCookie(""),
+		commands: make(map[*processCommand]bool),
+		done:     make(chan struct{}),
+	}, nil
+}
+
+// makeDir leaves what a stopped sandbox has put in place of a directory.
+func makeDir(name string) error {
+	if _, err := os.Lstat(name); err == nil {
+		return nil
+	}
+	return os.MkdirAll(name, 0o755)
+}
+
+// linkMount shows a mount as a link. An empty directory in its place goes.
+func linkMount(root *os.Root, m Mount) error {
+	info, err := os.Stat(m.Source)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("mount source %s is not a directory", m.Source)
+	}
+	name := strings.TrimPrefix(m.Target, "/")
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return root.Symlink(m.Source, name)
+}
+
+// processBox is a sandbox of the process runtime: a directory, and the
+// commands that were started in it.
+type processBox struct {
+	rt     *processRuntime
+	id     string
+	dir    string
+	root   *os.Root
+	mounts []Mount
+	cookie string // begins those of the commands
+	done   chan struct{}
+
+	ending, closing  sync.Once
+	endErr, closeErr error
+
+	mu       sync.Mutex
+	ended    bool
+	starting sync.WaitGroup
+	waiting  sync.WaitGroup
+	commands map[*processCommand]bool // also ended ones that left something behind
+}
+
+// Home is the home directory, where commands see it.
+func (b *processBox) Home() string { return filepath.Join(b.dir, processHome) }
+
+// Done is closed when the sandbox has ended.
+func (b *processBox) Done() <-chan struct{} { return b.done }
+
+// Stop kills what the sandbox's commands have started and keeps its files.
+func (b *processBox) Stop() error {
+	err := b.end()
+	b.rt.stopped(b.id, b)
+	return err
+}
+
+// Close is Stop, and removes the files unless a later sandbox has them.
+func (b *processBox) Close() error {
+	b.closing.Do(func() {
+		b.closeErr = errors.Join(b.Stop(), b.rt.release(b.id, b, b.rt.layers.remove))
+	})
+	return b.closeErr
+}
+
+func (b *processBox) end() error {
+	b.ending.Do(func() {
+		b.mu.Lock()
+		b.ended = true
+		b.mu.Unlock()
+		b.starting.Wait()
+		b.endErr = b.killAll()
+		if b.endErr == nil {
+			b.waiting.Wait()
+		}
+		b.endErr = errors.Join(b.endErr, b.root.Close())
+		close(b.done)
+	})
+	return b.endErr
+}
+
+func (b *processBox) killAll() error {
+	b.mu.Lock()
+	var left []*processCommand
+	for cmd := range b.commands {
+		left = append(left, cmd)
+	}
+	b.mu.Unlock()
+	var errs []error
+	for _, cmd := range left {
+		errs = append(errs, cmd.Kill())
+	}
+	// What ended commands have left.
+	errs = append(errs, proctree.Tree{Cookie: b.cookie + "."}.Kill())
+	return errors.Join(errs...)
+}

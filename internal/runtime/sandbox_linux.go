@@ -1,0 +1,159 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
+)
+
+// sandbox is a sandbox of the native runtime.
+type sandbox struct {
+	rt      *native
+	id      string
+	control *control
+	agent   *os.Process
+	cgroup  *sandboxCgroup // nil without cgroups
+	ready   sandboxagent.Ready
+	mapped  bool
+	done    chan struct{}
+
+	ending, closing  sync.Once
+	endErr, closeErr error
+
+	leaves atomic.Uint64 // cgroups made for commands
+	mu     sync.Mutex
+	busy   []string // cgroups of ended commands that left something running
+}
+
+// serve handles what the agent says until there is no agent any more. The end
+// of the socket is that of the agent, or made to be.
+func (s *sandbox) serve() {
+	err := s.control.receive()
+	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
+		s.rt.log.Debug("sandbox control ended", "sandbox", s.id, "error", err)
+	}
+	// With its first process the kernel kills the whole pid namespace, and
+	// the wait returns when all of it is gone.
+	s.agent.Kill()
+	if _, err := s.agent.Wait(); err != nil {
+		s.rt.log.Debug("sandbox agent", "sandbox", s.id, "error", err)
+	}
+	s.control.shut()
+	close(s.done)
+}
+
+// Home is the home directory of commands.
+func (s *sandbox) Home() string { return nativeHome }
+
+// Done is closed when the sandbox has ended.
+func (s *sandbox) Done() <-chan struct{} { return s.done }
+
+// OpenFile has the agent open a file and checks what it gives back.
+func (s *sandbox) OpenFile(ctx context.Context, name string, flag int, perm fs.FileMode) (*os.File, error) {
+	const known = unix.O_ACCMODE | os.O_APPEND | os.O_CREATE | os.O_EXCL | os.O_SYNC | os.O_TRUNC | unix.O_CLOEXEC
+	if flag&^known != 0 || name == "" || len(name) >= unix.PathMax {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: unix.EINVAL}
+	}
+	req := &sandboxagent.Request{Open: &sandboxagent.Open{Path: name, Flag: flag, Perm: uint32(perm.Perm())}}
+	open := &call{file: true, undo: closeAnswer}
+	got, err := s.control.do(ctx, open, nil, req, nil)
+	if err != nil {
+		closeAnswer(got)
+		return nil, pathError("open", name, err)
+	}
+	if err := checkFile(got.fd, flag); err != nil {
+		closeAnswer(got)
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(got.fd), name), nil
+}
+
+func closeAnswer(got answer) {
+	if got.Reply != nil && got.fd >= 0 {
+		unix.Close(got.fd)
+	}
+}
+
+// checkFile makes sure that an agent gave what was asked for.
+func checkFile(fd, flag int) error {
+	if fd < 0 {
+		return errProtocol
+	}
+	got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return err
+	}
+	if got&unix.O_ACCMODE != flag&unix.O_ACCMODE || got&unix.O_PATH != 0 {
+		return errProtocol
+	}
+	return sandboxagent.CheckFile(fd)
+}
+
+// notRegular names what opening a pipe or socket without its other end gives.
+func notRegular(err unix.Errno) unix.Errno {
+	if err == unix.ENXIO {
+		return unix.EINVAL
+	}
+	return err
+}
+
+// pathError gives an error of the agent the form that callers know.
+func pathError(op, name string, err error) error {
+	var failed *sandboxagent.Error
+	if !errors.As(err, &failed) {
+		return &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	if failed.Errno == 0 {
+		return &fs.PathError{Op: failed.Op, Path: name, Err: errors.New(failed.Text)}
+	}
+	return &fs.PathError{Op: failed.Op, Path: name, Err: notRegular(failed.Errno)}
+}
+
+// enterCgroup makes the sandbox's cgroup, and opens the one for the agent.
+func (s *sandbox) enterCgroup(all *cgroups) (*os.File, error) {
+	var err error
+	if s.cgroup, err = all.create(s.id); err != nil {
+		return nil, err
+	}
+	return s.cgroup.leaf("agent")
+}
+
+// Stop kills every process of the sandbox and keeps its files.
+func (s *sandbox) Stop() error {
+	err := s.end()
+	s.rt.stopped(s.id, s)
+	return err
+}
+
+// Close is Stop, and removes the files unless a later sandbox has them.
+func (s *sandbox) Close() error {
+	s.closing.Do(func() {
+		s.closeErr = errors.Join(s.Stop(), s.rt.release(s.id, s, s.rt.layers.remove))
+	})
+	return s.closeErr
+}
+
+// end ends the agent, and with it all processes.
+func (s *sandbox) end() error {
+	s.ending.Do(func() {
+		s.agent.Kill()
+		<-s.done
+		s.endErr = s.removeCgroup()
+	})
+	return s.endErr
+}
+
+func (s *sandbox) removeCgroup() error {
+	if s.cgroup == nil {
+		return nil
+	}
+	return s.cgroup.remove()
+}

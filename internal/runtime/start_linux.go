@@ -1,0 +1,125 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
+)
+
+// start starts the agent of a sandbox and has it build the root.
+func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
+	if err := n.makeLayer(spec.ID); err != nil {
+		return nil, err
+	}
+	box := &sandbox{rt: n, id: spec.ID, done: make(chan struct{})}
+	complaints, err := n.launch(box, spec)
+	if err != nil {
+		return nil, errors.Join(err, box.removeCgroup())
+	}
+	defer complaints.Close()
+	go box.serve()
+	if err := n.setUp(ctx, box, spec); err != nil {
+		closed := box.end()
+		if said := readComplaints(complaints); said != "" {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+		return nil, errors.Join(err, closed)
+	}
+	return box, nil
+}
+
+// launch starts the agent in its namespaces, and returns the pipe that it
+// complains to until it is set up.
+func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error) {
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID |
+		syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS, Setsid: true}
+	if !spec.HostNetwork {
+		attr.Cloneflags |= syscall.CLONE_NEWNET
+	}
+	n.ids.apply(attr)
+	if n.cgroups != nil {
+		leaf, err := box.enterCgroup(n.cgroups)
+		if err != nil {
+			return nil, fmt.Errorf("cgroup: %w", err)
+		}
+		defer leaf.Close()
+		attr.UseCgroupFD, attr.CgroupFD = true, int(leaf.Fd())
+	}
+	control, theirs, err := newControl()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	box.control = control
+	complaints, stderr, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, control.file.Close())
+	}
+	defer stderr.Close()
+	box.agent, err = os.StartProcess(n.program.path, []string{sandboxagent.Name}, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{sandboxagent.Marker},
+		Files: []*os.File{n.null, n.null, stderr, theirs},
+		Sys:   attr,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start agent: %w", err), control.file.Close(), complaints.Close())
+	}
+	return complaints, nil
+}
+
+// setUp sends the agent what the sandbox is made of.
+func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
+	trees, err := newTrees(n.ids, box.agent.Pid)
+	if err != nil {
+		return err
+	}
+	defer trees.close()
+	setup := &sandboxagent.Setup{
+		Hostname:    spec.Hostname,
+		Home:        nativeHome,
+		HostNetwork: spec.HostNetwork,
+		Outside:     n.outside,
+	}
+	if setup.Layer, err = trees.add(n.layers.path(spec.ID)); err != nil {
+		return err
+	}
+	if setup.Usr, box.mapped, err = trees.usr(); err != nil {
+		return err
+	}
+	if !box.mapped {
+		setup.Skeleton = n.skeleton
+	}
+	for _, m := range spec.Mounts {
+		tree, err := trees.volume(m.Source)
+		if err != nil {
+			return err
+		}
+		setup.Mounts = append(setup.Mounts, sandboxagent.Mount{Tree: tree, Target: m.Target})
+	}
+	open := &call{undo: func(answer) {}}
+	got, err := box.control.do(ctx, open, nil, &sandboxagent.Request{Setup: setup}, trees.fds)
+	if err != nil {
+		return err
+	}
+	if got.Ready == nil {
+		return errProtocol
+	}
+	box.ready = *got.Ready
+	return nil
+}
+
+// maxComplaints bounds what is told of a failed start.
+const maxComplaints = 4 << 10
+
+// readComplaints returns what an agent that has ended wrote last.
+func readComplaints(pipe *os.File) string {
+	buf := make([]byte, maxComplaints)
+	n, _ := pipe.Read(buf)
+	return strings.TrimSpace(string(buf[:n]))
+}

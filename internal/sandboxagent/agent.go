@@ -1,0 +1,11 @@
+// Package sandboxagent is the first process inside a sandbox. Any program
+// that imports the package can be the agent: it is started again under the
+// agent's name, and an early init then takes the process over and never
+// returns to the program's main. Under every other name the package does
+// nothing.
+//
+// The agent builds the sandbox's root, starts commands, opens files and reaps
+// what ended. It speaks with the server over one socket, and takes its end as
+// the order to exit, which makes the kernel kill everything in its pid
+// namespace. The bytes of commands and files never pass through it.
+package sandboxagent

@@ -1,0 +1,262 @@
+package sandboxagent
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// stage is where the layer is mounted while the new root is built. It exists
+// on every host that has something to show in a sandbox, and is not needed
+// any more once its tree is held.
+const stage = "/usr"
+
+// builder makes the root of a sandbox: first it takes hold of everything that
+// it needs of the host, then it changes the root, then it puts the things in
+// place. So no path is looked up on the host once names can come from a
+// sandbox, and none in the sandbox by way of the host.
+type builder struct {
+	setup *Setup
+	fds   []int // passed by the server, closed by the caller
+	ready Ready
+
+	held   []held
+	links  map[string]string
+	files  map[string]file
+	layer  int
+	usr    int
+	volume []held
+}
+
+// held is a detached mount and where it goes.
+type held struct {
+	fd     int
+	target string
+	file   bool
+}
+
+type file struct {
+	data []byte
+	mode fs.FileMode
+}
+
+// prepare makes the process's namespaces those of a sandbox.
+func prepare(setup *Setup, fds []int) (*Ready, error) {
+	if err := checkOutside(setup); err != nil {
+		return nil, err
+	}
+	b := &builder{setup: setup, fds: fds, layer: -1, usr: -1}
+	defer b.release()
+	steps := []func() error{
+		private, b.holdSources, b.holdRoots, b.holdKernel, b.holdDevices, b.holdEtc,
+		b.stage, b.holdUsr, pivot, b.populate, b.attach, b.attachVolumes, b.identify,
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return &b.ready, nil
+}
+
+func (b *builder) release() {
+	for _, h := range append(b.held, b.volume...) {
+		unix.Close(h.fd)
+	}
+	for _, fd := range []int{b.layer, b.usr} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// private makes sure that no mount of this namespace shows in another.
+func private() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fail("make private", "/", err)
+	}
+	return nil
+}
+
+// tree takes hold of a tree of the host.
+func (b *builder) tree(t Tree) (int, error) {
+	if t.FD == 0 {
+		return CloneTree(t.Path)
+	}
+	if t.FD < 0 || t.FD > len(b.fds) {
+		return -1, fail("mount", t.Path, unix.EBADF)
+	}
+	fd, err := unix.FcntlInt(uintptr(b.fds[t.FD-1]), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, fail("dup", t.Path, err)
+	}
+	return fd, nil
+}
+
+func (b *builder) holdSources() (err error) {
+	if b.layer, err = b.tree(b.setup.Layer); err != nil {
+		return err
+	}
+	if err := restrict(b.layer, unix.MOUNT_ATTR_NODEV); err != nil {
+		return err
+	}
+	if b.usr, err = b.tree(b.setup.Usr); err != nil {
+		return err
+	}
+	for _, m := range b.setup.Mounts {
+		fd, err := b.tree(m.Tree)
+		if err != nil {
+			return err
+		}
+		b.volume = append(b.volume, held{fd: fd, target: m.Target})
+		if err := restrict(fd, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdRoots takes hold of the directories beside /usr that hold programs and
+// libraries. On most hosts they are links into /usr.
+func (b *builder) holdRoots() error {
+	b.links = make(map[string]string)
+	for _, name := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
+		if target, err := os.Readlink(name); err == nil {
+			b.links[name] = target
+			continue
+		}
+		if err := b.holdReadOnly(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdReadOnly takes hold of a tree, if there is one.
+func (b *builder) holdReadOnly(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil
+	}
+	fd, err := CloneTree(name)
+	if err != nil {
+		return err
+	}
+	b.held = append(b.held, held{fd: fd, target: name, file: !info.IsDir()})
+	return restrict(fd, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
+}
+
+// stage mounts the layer where paths lead to it: overlayfs wants paths.
+func (b *builder) stage() error {
+	if err := attach(b.layer, stage); err != nil {
+		return err
+	}
+	if err := attach(b.usr, stage+"/lower"); err != nil {
+		return err
+	}
+	for _, dir := range b.setup.Skeleton {
+		if err := os.MkdirAll(path.Join(stage, "upper", dir), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdUsr makes the sandbox's /usr: the host's with a writable layer, or,
+// where the layer's file system cannot be one, read-only.
+func (b *builder) holdUsr() error {
+	fd, err := newFS("overlay", unix.MOUNT_ATTR_NODEV,
+		[]string{"userxattr"},
+		[]string{"lowerdir", stage + "/lower"},
+		[]string{"upperdir", stage + "/upper"},
+		[]string{"workdir", stage + "/work"})
+	b.ready.Overlay = err == nil
+	if err != nil {
+		fd, err = CloneTree(stage + "/lower")
+		if err != nil {
+			return err
+		}
+		if err := restrict(fd, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV); err != nil {
+			unix.Close(fd)
+			return err
+		}
+	}
+	b.held = append([]held{{fd: fd, target: "/usr"}}, b.held...)
+	return nil
+}
+
+// pivot makes the layer's root directory the root, and lets go of the host's.
+func pivot() error {
+	const root = stage + "/root"
+	fd, err := CloneTree(root)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := attach(fd, root); err != nil {
+		return err
+	}
+	if err := unix.Chdir(root); err != nil {
+		return fail("chdir", root, err)
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fail("pivot_root", root, err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fail("unmount", "the host's root", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fail("chdir", "/", err)
+	}
+	return nil
+}
+
+func (b *builder) attach() error {
+	for _, h := range b.held {
+		if err := mountPoint(h); err != nil {
+			return err
+		}
+		if err := attach(h.fd, h.target); err != nil {
+			return err
+		}
+	}
+	return b.linkDevices()
+}
+
+func (b *builder) attachVolumes() error {
+	for _, h := range b.volume {
+		if err := mountPoint(h); err != nil {
+			return err
+		}
+		if err := attach(h.fd, h.target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mountPoint(h held) error {
+	if !h.file {
+		return os.MkdirAll(h.target, 0o755)
+	}
+	if err := os.MkdirAll(path.Dir(h.target), 0o755); err != nil {
+		return err
+	}
+	return create(h.target, file{mode: 0o644})
+}
+
+// create makes a file, unless there is one already.
+func create(name string, f file) error {
+	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(f.data)
+	return errors.Join(err, out.Close())
+}

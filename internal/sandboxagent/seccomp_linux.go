@@ -1,0 +1,99 @@
+package sandboxagent
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// deniedCalls are system calls that commands have no use for in a sandbox and
+// that have been ways out of one: they reach the kernel's keyrings, modules,
+// mounts and clocks, or large and young parts of it.
+var deniedCalls = []uint32{
+	unix.SYS_ACCT,
+	unix.SYS_ADD_KEY,
+	unix.SYS_BPF,
+	unix.SYS_CLOCK_ADJTIME,
+	unix.SYS_CLOCK_SETTIME,
+	unix.SYS_DELETE_MODULE,
+	unix.SYS_FINIT_MODULE,
+	unix.SYS_FSCONFIG,
+	unix.SYS_FSMOUNT,
+	unix.SYS_FSOPEN,
+	unix.SYS_FSPICK,
+	unix.SYS_INIT_MODULE,
+	unix.SYS_IO_URING_ENTER,
+	unix.SYS_IO_URING_REGISTER,
+	unix.SYS_IO_URING_SETUP,
+	unix.SYS_KEXEC_FILE_LOAD,
+	unix.SYS_KEXEC_LOAD,
+	unix.SYS_KEYCTL,
+	unix.SYS_MOUNT,
+	unix.SYS_MOUNT_SETATTR,
+	unix.SYS_MOVE_MOUNT,
+	unix.SYS_OPEN_BY_HANDLE_AT,
+	unix.SYS_OPEN_TREE,
+	unix.SYS_PERF_EVENT_OPEN,
+	unix.SYS_PIVOT_ROOT,
+	unix.SYS_QUOTACTL,
+	unix.SYS_REBOOT,
+	unix.SYS_REQUEST_KEY,
+	unix.SYS_SETNS,
+	unix.SYS_SETTIMEOFDAY,
+	unix.SYS_SWAPOFF,
+	unix.SYS_SWAPON,
+	unix.SYS_SYSLOG,
+	unix.SYS_UMOUNT2,
+	unix.SYS_USERFAULTFD,
+	unix.SYS_VHANGUP,
+}
+
+// Offsets in the kernel's struct seccomp_data.
+const (
+	dataNumber = 0
+	dataArch   = 4
+)
+
+// filterSyscalls puts the filter on the calling thread and what it starts. It
+// reports false where there is none for this architecture.
+func filterSyscalls() (bool, error) {
+	if filterArch == 0 {
+		return false, nil
+	}
+	program := filterProgram()
+	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&fprog)), 0, 0)
+	if err == unix.EINVAL {
+		return false, nil // a kernel without filters
+	}
+	if err != nil {
+		return false, fail("seccomp", "", err)
+	}
+	return true, nil
+}
+
+// filterProgram refuses the denied calls, and every call of a foreign
+// architecture, whose numbers mean something else.
+func filterProgram() []unix.SockFilter {
+	const (
+		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		least  = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+		ret    = unix.BPF_RET | unix.BPF_K
+		refuse = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	)
+	program := []unix.SockFilter{
+		{Code: load, K: dataArch},
+		{Code: equal, K: filterArch, Jt: 1},
+		{Code: ret, K: refuse},
+		{Code: load, K: dataNumber},
+		{Code: least, K: foreignCalls, Jf: 1},
+		{Code: ret, K: refuse},
+	}
+	for _, number := range deniedCalls {
+		program = append(program,
+			unix.SockFilter{Code: equal, K: number, Jf: 1},
+			unix.SockFilter{Code: ret, K: refuse})
+	}
+	return append(program, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
+}

@@ -1,0 +1,8 @@
+package sandboxagent
+
+import "golang.org/x/sys/unix"
+
+const (
+	filterArch   = unix.AUDIT_ARCH_AARCH64
+	foreignCalls = 1 << 31
+)

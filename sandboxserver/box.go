@@ -1,0 +1,209 @@
+package sandboxserver
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/runtime"
+)
+
+// box is one sandbox of the API. Its transitions (start, stop, delete) run one
+// after the other, in the order in which they were asked for; the status says
+// at once where they lead.
+type box struct {
+	meta
+	templateID string // empty without one
+	status     gen.Status
+	message    string
+	ttl, idle  int // seconds, 0 is off
+	sizes      sizes
+	amounts    amounts
+	proxy      gen.ProxyConfig
+
+	active time.Time // when a command or a file access last ended
+	busy   int       // how many are going on
+	timer  *time.Timer
+
+	last *transition
+	sb   runtime.Sandbox // the latest; running while ready
+	boot context.CancelFunc
+	run  context.Context // ends when a ready sandbox stops being so
+	halt context.CancelFunc
+}
+
+// sizes are the integers of a request, kept to be returned.
+type sizes struct {
+	vcpus  int
+	memory int64
+	disk   int64
+}
+
+// up reports whether a sandbox takes CPU and memory.
+func (b *box) up() bool {
+	return b.status == gen.StatusReady || b.status == gen.StatusProvisioning
+}
+
+func (b *box) disarm() {
+	if b.timer != nil {
+		b.timer.Stop()
+		b.timer = nil
+	}
+}
+
+// boxView shows a sandbox with the present name of its template. mu is held.
+func (e *engine) boxView(b *box) gen.Sandbox {
+	v := gen.Sandbox{
+		ID: b.id, Name: b.name, Status: b.status, StatusMessage: b.message,
+		TTLSeconds: b.ttl, IdleTTLSeconds: b.idle, ExpiresAt: b.expires(),
+		VCPUs: b.sizes.vcpus, MemBytes: b.sizes.memory, FSCapacityBytes: b.sizes.disk,
+		ProxyConfig: redact(b.proxy), CreatedAt: b.created, UpdatedAt: b.updated,
+	}
+	v.TemplateName = e.templateName(b)
+	return v
+}
+
+func (e *engine) templateName(b *box) string {
+	if t := e.templates.byID[b.templateID]; t != nil {
+		return t.name
+	}
+	return ""
+}
+
+// start begins a start. mu is held.
+func (e *engine) start(b *box, timeout time.Duration) *transition {
+	b.status, b.message = gen.StatusProvisioning, ""
+	spec := runtime.Spec{
+		ID: b.id, HostNetwork: e.cfg.HostNetwork,
+		Mounts: e.runtimeMounts(e.templates.byID[b.templateID]),
+	}
+	ctx, cancel := context.WithCancel(e.ctx)
+	b.boot = cancel
+	b.last = e.begin(b.last, func() error {
+		defer cancel()
+		ctx, stop := context.WithTimeout(ctx, timeout)
+		defer stop()
+		sb, err := e.rt.Create(ctx, spec)
+		return e.started(b, sb, err)
+	})
+	return b.last
+}
+
+// started enters the outcome of a start.
+func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
+	e.mu.Lock()
+	wanted := !e.closed && b.status == gen.StatusProvisioning
+	switch {
+	case err == nil && wanted:
+		e.ready(b, sb)
+	case err == nil && !e.closed:
+		b.sb = sb // the delete that comes next ends it
+	case err != nil && wanted:
+		b.status, b.message = gen.StatusFailed, startProblem(err).message
+		e.log.Warn("sandbox did not start", "sandbox", b.id, "error", err)
+	}
+	closed := e.closed
+	e.mu.Unlock()
+	if err == nil && closed {
+		e.closeSandbox(b.id, sb)
+	}
+	switch {
+	case closed:
+		return errClosing
+	case !wanted:
+		return errDeletedMeanwhile
+	}
+	return err
+}
+
+var errDeletedMeanwhile = &apiError{status: 409, code: codeConflict, message: "the sandbox was deleted while it started"}
+
+// ready puts a started sandbox into service. mu is held and the engine is open.
+func (e *engine) ready(b *box, sb runtime.Sandbox) {
+	b.sb, b.status, b.message = sb, gen.StatusReady, ""
+	b.active = time.Now()
+	b.run, b.halt = context.WithCancel(e.ctx)
+	e.arm(b)
+	run := b.run
+	e.tasks.Go(func() { e.watch(b, sb, run) })
+}
+
+// watch notices a sandbox that ends by itself.
+func (e *engine) watch(b *box, sb runtime.Sandbox, run context.Context) {
+	select {
+	case <-run.Done():
+		return
+	case <-sb.Done():
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || run.Err() != nil {
+		return
+	}
+	e.log.Warn("sandbox ended by itself", "sandbox", b.id)
+	e.stop(b)
+}
+
+// stop begins to stop a ready sandbox. mu is held and the engine is open.
+func (e *engine) stop(b *box) *transition {
+	b.status = gen.StatusStopped
+	b.halt()
+	e.arm(b)
+	e.fillAll()
+	sb := b.sb
+	b.last = e.begin(b.last, sb.Stop)
+	return b.last
+}
+
+// remove begins to delete a sandbox, or joins a delete on its way. mu is held
+// and the engine is open.
+func (e *engine) remove(b *box) *transition {
+	if b.status == gen.StatusDeleting {
+		return b.last
+	}
+	b.status, b.message = gen.StatusDeleting, ""
+	b.disarm()
+	if b.boot != nil {
+		b.boot()
+	}
+	if b.halt != nil {
+		b.halt()
+	}
+	b.last = e.begin(b.last, func() error {
+		e.mu.Lock()
+		sb := b.sb
+		e.mu.Unlock()
+		if sb != nil {
+			e.closeSandbox(b.id, sb)
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.boxes.remove(b)
+		e.fillAll()
+		return nil
+	})
+	return b.last
+}
+
+// startProblem maps a failed start to the answers the API has for it.
+func startProblem(err error) *apiError {
+	for _, short := range []error{
+		syscall.EAGAIN, syscall.ENOMEM, syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE, syscall.EDQUOT,
+	} {
+		if errors.Is(err, short) {
+			return &apiError{
+				status: 503, code: codeUnschedulable, cause: err,
+				message: "this machine has no room for another sandbox: " + short.Error(),
+			}
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &apiError{status: 408, code: codeTimeout, message: "the sandbox was not ready in time", cause: err}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, runtime.ErrClosed) {
+		return &apiError{status: 503, code: codeUnavailable, message: "the start was broken off", cause: err}
+	}
+	return &apiError{status: 422, code: codeSandboxConfig, message: "the sandbox could not be started: " + err.Error(), cause: err}
+}

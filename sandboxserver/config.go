@@ -1,0 +1,150 @@
+package sandboxserver
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/internal/runtime"
+)
+
+// Isolation names how far sandboxes are kept apart from the host.
+type Isolation string
+
+const (
+	// IsolationProcess is a directory and a process group, and no isolation at
+	// all: commands see the host's files, processes and network, with the
+	// rights of the server.
+	IsolationProcess Isolation = Isolation(runtime.IsolationProcess)
+	// IsolationNative is Linux namespaces and a private root over the host's
+	// read-only /usr.
+	IsolationNative Isolation = Isolation(runtime.IsolationNative)
+)
+
+// strength orders isolations; unknown ones have none.
+func (i Isolation) strength() int {
+	switch i {
+	case IsolationProcess:
+		return 1
+	case IsolationNative:
+		return 2
+	}
+	return 0
+}
+
+// ErrIsolation reports that the host cannot isolate sandboxes as far as the
+// configuration asks.
+var ErrIsolation = errors.New("isolation is below the minimum")
+
+const (
+	defaultMaxOutput    = 64 << 20
+	defaultStartTimeout = 2 * time.Minute
+	maxBody             = 1 << 20
+)
+
+// Config configures a Server. The zero value is a server with a key of its
+// own, a data directory that Close removes, native isolation, no network in
+// the sandboxes and no quotas.
+type Config struct {
+	// APIKey is what clients must send. Empty makes a random one, which
+	// Server.APIKey returns.
+	APIKey string
+
+	// Dir is the data directory, made if missing; one server at a time uses
+	// it. Volumes, templates and pools in it survive a restart, sandboxes do
+	// not. Empty means a temporary directory that Close removes.
+	Dir string
+
+	// Isolation selects how sandboxes are isolated; empty means the strongest
+	// way the host allows.
+	Isolation Isolation
+
+	// MinIsolation is the weakest isolation New accepts; empty means
+	// IsolationNative. Set it to IsolationProcess only for commands you would
+	// run without a sandbox, too.
+	MinIsolation Isolation
+
+	// HostNetwork lets sandboxes use the host's network. By default they have
+	// only a loopback of their own. Proxy rules and access lists are kept and
+	// returned, but not enforced: there is no proxy in this version.
+	HostNetwork bool
+
+	// Limits are the quotas.
+	Limits Limits
+
+	// StartTimeout bounds the start of a sandbox nobody waits for; 0 means two
+	// minutes.
+	StartTimeout time.Duration
+
+	// MaxOutput bounds what one command may print through the execute
+	// operation, standard output and standard error together, in bytes; 0
+	// means 64 MiB. A command that prints more is killed and its request fails.
+	MaxOutput int64
+
+	// AllowedHosts are host names, without port, that requests may name in
+	// their Host header, besides localhost, every IP address and the host of
+	// PublicURL. Anything else is refused, so that a web page cannot reach the
+	// server through a name it controls. "*" allows all.
+	AllowedHosts []string
+
+	// PublicURL is the base URL under which clients reach this server, for
+	// the dataplane_url of sandboxes. Empty derives it from each request.
+	PublicURL string
+
+	// Logger receives what the server does; nil discards it. Bodies,
+	// commands, keys and secrets are never logged.
+	Logger *slog.Logger
+
+	runtime runtime.Runtime // tests bring their own
+}
+
+// Limits are the quotas of a server. 0 means no limit. A request that goes
+// over one is answered with status 429 and a message that names it.
+type Limits struct {
+	Sandboxes     int   // sandboxes, those waiting in pools and stopped ones included
+	CPUMillicores int64 // CPU of running sandboxes, in thousandths of a core
+	MemoryBytes   int64 // memory of running sandboxes, in bytes
+	Volumes       int   // volumes
+	StorageBytes  int64 // sizes of all volumes, in bytes
+}
+
+func (c Config) withDefaults() (Config, error) {
+	c.APIKey = cmp.Or(c.APIKey, "local_"+randomHex(20))
+	c.MinIsolation = cmp.Or(c.MinIsolation, IsolationNative)
+	c.StartTimeout = cmp.Or(c.StartTimeout, defaultStartTimeout)
+	c.MaxOutput = cmp.Or(c.MaxOutput, defaultMaxOutput)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	if strings.TrimSpace(c.APIKey) != c.APIKey {
+		return errors.New("sandboxserver: API key has blanks around it")
+	}
+	for _, i := range []Isolation{cmp.Or(c.Isolation, IsolationNative), c.MinIsolation} {
+		if i.strength() == 0 {
+			return fmt.Errorf("sandboxserver: unknown isolation %q: use %q or %q", i, IsolationNative, IsolationProcess)
+		}
+	}
+	l := c.Limits
+	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.MaxOutput, int64(c.StartTimeout)) < 0 {
+		return errors.New("sandboxserver: limits must not be negative")
+	}
+	if c.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return fmt.Errorf("sandboxserver: public URL: %w", err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("sandboxserver: public URL %q must be an absolute http or https address", c.PublicURL)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package sandboxserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/runtime"
+)
+
+// pseudoLimit bounds what is read of a file that says it is empty and is not,
+// as those in /proc do.
+const pseudoLimit = 1 << 20
+
+// upload streams the body into a file. The file is opened, and cut to nothing,
+// when its content begins to arrive; a broken upload leaves what came.
+func (s *Server) upload(v visit, w http.ResponseWriter, r *http.Request) error {
+	defer interrupt(r.Context(), http.NewResponseController(w).SetReadDeadline)()
+	path := r.URL.Query().Get("path")
+	part, err := filePart(r)
+	if err != nil {
+		return err
+	}
+	file, err := v.sb.OpenFile(r.Context(), path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fileProblem(codeWrite, path, err)
+	}
+	written, err := io.Copy(file, part)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fileProblem(codeWrite, path, err)
+	}
+	writeJSON(w, http.StatusOK, gen.UploadResult{Path: path, Written: written})
+	return nil
+}
+
+// filePart finds the part named file.
+func filePart(r *http.Request) (*multipart.Part, error) {
+	reader, err := r.MultipartReader()
+	if err != nil {
+		return nil, &apiError{
+			status: http.StatusUnsupportedMediaType, code: codeMediaType, cause: err,
+			message: "the body must be multipart/form-data",
+		}
+	}
+	for {
+		part, err := reader.NextPart()
+		if err == io.EOF {
+			return nil, invalid("file is required", "file")
+		}
+		if err != nil {
+			return nil, invalidFields(fieldError("the body is not valid multipart/form-data", []any{"body"}))
+		}
+		if part.FormName() == "file" {
+			return part, nil
+		}
+	}
+}
+
+// download serves a file, whole or in part.
+func (s *Server) download(v visit, w http.ResponseWriter, r *http.Request) error {
+	defer interrupt(r.Context(), http.NewResponseController(w).SetWriteDeadline)()
+	path := r.URL.Query().Get("path")
+	file, err := v.sb.OpenFile(r.Context(), path, os.O_RDONLY, 0)
+	if err != nil {
+		return fileProblem(codeRead, path, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fileProblem(codeRead, path, err)
+	}
+	var content io.ReadSeeker = file
+	size := info.Size()
+	if size == 0 {
+		data, err := io.ReadAll(io.LimitReader(file, pseudoLimit))
+		if err != nil {
+			return fileProblem(codeRead, path, err)
+		}
+		content, size = bytes.NewReader(data), int64(len(data))
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), size))
+	http.ServeContent(w, r, "", info.ModTime(), content)
+	return nil
+}
+
+// interrupt lets the end of ctx break reads or writes of the connection off.
+func interrupt(ctx context.Context, setDeadline func(time.Time) error) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = setDeadline(time.Unix(1, 0)) })
+}
+
+// fileProblem maps errors of opening, reading and writing files.
+func fileProblem(code, path string, err error) error {
+	e := &apiError{status: http.StatusBadRequest, code: code, cause: err}
+	switch {
+	case errors.Is(err, runtime.ErrClosed):
+		return errGone
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		e.status, e.code = http.StatusNotFound, codeFileNotFound
+		e.message = fmt.Sprintf("file %q not found", path)
+	case errors.Is(err, fs.ErrPermission):
+		e.status, e.code = http.StatusForbidden, codePermission
+		e.message = fmt.Sprintf("file %q: permission denied", path)
+	default:
+		reason := err
+		if own, ok := errors.AsType[*fs.PathError](err); ok {
+			reason = own.Err // without the name the file has on the host
+		}
+		e.message = fmt.Sprintf("file %q: %v", path, reason)
+	}
+	return e
+}

@@ -1,0 +1,52 @@
+package sandboxserver
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// checkHost refuses requests for names that are not this server's: a web page
+// that makes its own name point here would otherwise be let in by the browser.
+func (s *Server) checkHost(r *http.Request) error {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if s.knowsHost(host) {
+		return nil
+	}
+	return problem(http.StatusMisdirectedRequest, codeMisdirected,
+		"this server does not answer for host %q: allow it by name if it should", host)
+}
+
+func (s *Server) knowsHost(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	if u, err := url.Parse(s.cfg.PublicURL); err == nil && u.Hostname() != "" && strings.EqualFold(u.Hostname(), host) {
+		return true
+	}
+	return slices.ContainsFunc(s.cfg.AllowedHosts, func(name string) bool {
+		return name == "*" || strings.EqualFold(name, host)
+	})
+}
+
+// baseURL is how the client reaches this server.
+func (s *Server) baseURL(r *http.Request) string {
+	if s.cfg.PublicURL != "" {
+		return strings.TrimRight(s.cfg.PublicURL, "/")
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}

@@ -1,0 +1,183 @@
+package sandboxserver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/gen"
+)
+
+const (
+	recordsName    = "state.json"
+	recordsVersion = 1
+)
+
+// records keeps volumes, templates and pools in one file, which is replaced
+// as a whole, so that nothing half-written is ever read. It holds secrets of
+// proxy configurations and is readable to its owner only.
+type records struct {
+	file string
+	mu   sync.Mutex // orders writes; taken before the engine's
+}
+
+type savedState struct {
+	Version   int             `json:"version"`
+	Volumes   []savedVolume   `json:"volumes"`
+	Templates []savedTemplate `json:"templates"`
+	Pools     []savedPool     `json:"pools"`
+}
+
+type savedMeta struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Created time.Time `json:"created_at"`
+	Updated time.Time `json:"updated_at"`
+}
+
+type savedVolume struct {
+	savedMeta
+	Size string `json:"size"`
+}
+
+type savedTemplate struct {
+	savedMeta
+	Image     string           `json:"image"`
+	Resources gen.ResourceSpec `json:"resources"`
+	Mounts    []mount          `json:"mounts"`
+	Proxy     gen.ProxyConfig  `json:"proxy_config,omitzero"`
+}
+
+type savedPool struct {
+	savedMeta
+	TemplateID string `json:"template_id"`
+	Replicas   int    `json:"replicas"`
+}
+
+func (m *meta) saved() savedMeta { return savedMeta{m.id, m.name, m.created, m.updated} }
+
+// restored gives a thing back its identity; those saved first come first. mu
+// is held.
+func (e *engine) restored(m savedMeta) meta {
+	e.seq++
+	return meta{id: m.ID, name: m.Name, seq: e.seq, created: m.Created, updated: m.Updated}
+}
+
+// save writes everything that outlives the server. The engine is not locked
+// while it writes.
+func (e *engine) save() error {
+	if e.records == nil {
+		return nil
+	}
+	e.records.mu.Lock()
+	defer e.records.mu.Unlock()
+	e.mu.Lock()
+	state := e.snapshot()
+	e.mu.Unlock()
+	if err := e.records.write(state); err != nil {
+		return internalError("the change is made, but could not be saved", err)
+	}
+	return nil
+}
+
+func (e *engine) snapshot() savedState {
+	s := savedState{Version: recordsVersion}
+	for _, v := range e.volumes.all() {
+		s.Volumes = append(s.Volumes, savedVolume{v.saved(), v.size})
+	}
+	for _, t := range e.templates.all() {
+		s.Templates = append(s.Templates, savedTemplate{t.saved(), t.image, t.resources, t.volumes, t.proxy})
+	}
+	for _, p := range e.pools.all() {
+		s.Pools = append(s.Pools, savedPool{p.saved(), p.templateID, p.replicas})
+	}
+	return s
+}
+
+func (r *records) write(state savedState) (err error) {
+	data, err := json.MarshalIndent(state, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(r.file), recordsName+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), r.file)
+}
+
+// restore reads what an earlier server left, and fills its pools again.
+func (e *engine) restore() error {
+	data, err := os.ReadFile(e.records.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var state savedState
+	if err := json.Unmarshal(data, &state); err != nil {
+		return fmt.Errorf("%s: %w", e.records.file, err)
+	}
+	if state.Version != recordsVersion {
+		return fmt.Errorf("%s has version %d, this program knows %d", e.records.file, state.Version, recordsVersion)
+	}
+	return e.look(func() error { return e.enter(state) })
+}
+
+// enter puts saved things back in the order they depend on each other. mu is
+// held.
+func (e *engine) enter(state savedState) error {
+	for _, s := range state.Volumes {
+		v := &volume{meta: e.restored(s.savedMeta), size: s.Size}
+		var err error
+		if v.bytes, err = parseBytes(s.Size); err != nil {
+			return fmt.Errorf("volume %q: size %w", v.name, err)
+		}
+		if err := makeVolumeDir(e.volumeDir(v.id)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("volume %q: %w", v.name, err)
+		}
+		e.volumes.add(v)
+	}
+	for _, s := range state.Templates {
+		t := &template{meta: e.restored(s.savedMeta), image: s.Image, resources: s.Resources, volumes: s.Mounts, proxy: s.Proxy}
+		var err1, err2 error
+		t.amounts.cpu, err1 = parseMillicores(s.Resources.CPU)
+		t.amounts.memory, err2 = parseBytes(s.Resources.Memory)
+		if err := errors.Join(err1, err2); err != nil {
+			return fmt.Errorf("template %q: %w", t.name, err)
+		}
+		for _, m := range t.volumes {
+			if e.volumes.byID[m.VolumeID] == nil {
+				return fmt.Errorf("template %q mounts a volume that is gone", t.name)
+			}
+		}
+		e.templates.add(t)
+	}
+	for _, s := range state.Pools {
+		if e.templates.byID[s.TemplateID] == nil {
+			return fmt.Errorf("pool %q has a template that is gone", s.Name)
+		}
+		p := e.newPool(e.restored(s.savedMeta), s.TemplateID, s.Replicas)
+		e.pools.add(p)
+		e.fill(p)
+	}
+	return nil
+}

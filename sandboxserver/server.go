@@ -1,0 +1,155 @@
+package sandboxserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Server serves the API. It is an http.Handler and safe for concurrent use.
+type Server struct {
+	cfg      Config
+	engine   *engine
+	contract *contract
+	mux      *http.ServeMux
+	temp     string // removed by Close
+
+	mu       sync.Mutex
+	closed   bool
+	requests sync.WaitGroup // added to with mu held and closed false only
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New starts a server. It fails with [ErrIsolation] when the host cannot
+// isolate sandboxes as far as cfg.MinIsolation asks, and when another server
+// uses the data directory. The caller must Close it.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg}
+	if s.contract, err = loadContract(); err != nil {
+		return nil, err
+	}
+	dir, err := s.openDir()
+	if err != nil {
+		return nil, fmt.Errorf("sandboxserver: data directory: %w", err)
+	}
+	rt := cfg.runtime
+	if rt == nil {
+		rt, err = openRuntime(cfg, filepath.Join(dir, "runtime"))
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.removeTemp())
+	}
+	s.engine = newEngine(cfg, rt, dir)
+	if s.temp == "" {
+		s.engine.records = &records{file: filepath.Join(dir, recordsName)}
+		if err := s.engine.restore(); err != nil {
+			return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
+		}
+	}
+	s.mux = s.routes()
+	cfg.Logger.Debug("sandbox server started", "isolation", rt.Isolation(), "dir", dir)
+	return s, nil
+}
+
+// openDir makes the data directory, readable to its owner only.
+func (s *Server) openDir() (string, error) {
+	dir := s.cfg.Dir
+	if dir == "" {
+		temp, err := os.MkdirTemp("", "langsandbox-")
+		if err != nil {
+			return "", err
+		}
+		s.temp, dir = temp, temp
+	}
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(dir, "volumes"), 0o700)
+	}
+	if err != nil {
+		return "", errors.Join(err, s.removeTemp())
+	}
+	return dir, nil
+}
+
+func (s *Server) removeTemp() error {
+	if s.temp == "" {
+		return nil
+	}
+	return os.RemoveAll(s.temp)
+}
+
+// APIKey returns the key that clients must send.
+func (s *Server) APIKey() string { return s.cfg.APIKey }
+
+// Isolation returns how sandboxes are isolated.
+func (s *Server) Isolation() Isolation { return Isolation(s.engine.rt.Isolation()) }
+
+// Close deletes all sandboxes, ends requests on their way, and removes the
+// data directory if it is a temporary one. It waits until no process is left,
+// 30 seconds at most. Later requests are answered with status 503. Close may
+// be called more than once, and returns the same error each time.
+func (s *Server) Close() error {
+	s.closeOnce.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.closeErr = errors.Join(s.engine.close(), s.awaitRequests(), s.removeTemp())
+		if s.closeErr != nil {
+			s.closeErr = fmt.Errorf("close sandbox server: %w", s.closeErr)
+		}
+	})
+	return s.closeErr
+}
+
+// awaitRequests waits for handlers to return; their contexts have ended.
+func (s *Server) awaitRequests() error {
+	ended := make(chan struct{})
+	go func() { s.requests.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(closeTimeout):
+		return fmt.Errorf("requests did not end within %v", closeTimeout)
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	watched := &response{ResponseWriter: w}
+	defer s.observe(watched, r, time.Now())
+	if err := s.checkHost(r); err != nil {
+		s.fail(watched, r, err)
+		return
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		s.fail(watched, r, errClosing)
+		return
+	}
+	s.requests.Add(1)
+	s.mu.Unlock()
+	defer s.requests.Done()
+
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), baseKey{}, s.baseURL(r)))
+	defer cancel()
+	defer context.AfterFunc(s.engine.ctx, cancel)()
+	s.route(watched, r.WithContext(ctx))
+}
+
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	writeError(w, r, s.cfg.Logger, err)
+}

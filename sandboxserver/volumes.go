@@ -1,0 +1,178 @@
+package sandboxserver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/gen"
+)
+
+// storageClass is what volumes report: a directory of this machine.
+const storageClass = "local"
+
+// volume is a directory that templates mount. Its size counts against the
+// quota and is not enforced on the files.
+type volume struct {
+	meta
+	size  string
+	bytes int64
+}
+
+func (v *volume) view() gen.Volume {
+	return gen.Volume{
+		ID: v.id, Name: v.name, Size: v.size, StorageClass: storageClass,
+		CreatedAt: v.created, UpdatedAt: v.updated,
+	}
+}
+
+func volumeSize(size string) (int64, error) {
+	n, err := parseBytes(size)
+	if err != nil {
+		return 0, invalid("size "+err.Error(), "size")
+	}
+	if n == 0 {
+		return 0, invalid("size must be greater than zero", "size")
+	}
+	return n, nil
+}
+
+func (e *engine) createVolume(req gen.CreateVolume) (gen.Volume, error) {
+	size, err := volumeSize(req.Size)
+	if err != nil {
+		return gen.Volume{}, err
+	}
+	if err := checkName(req.Name); err != nil {
+		return gen.Volume{}, err
+	}
+	// The directory comes first, so that nobody mounts a volume without one.
+	v := &volume{size: req.Size, bytes: size}
+	id := newID()
+	if err := makeVolumeDir(e.volumeDir(id)); err != nil {
+		return gen.Volume{}, &apiError{
+			status: 503, code: codeVolumeProvisioning,
+			message: "the volume's directory could not be made", cause: err,
+		}
+	}
+	err = e.do(func() error {
+		if err := e.volumes.free(req.Name); err != nil {
+			return err
+		}
+		if err := e.volumeQuota(1, size); err != nil {
+			return err
+		}
+		v.meta = e.newMeta(id, req.Name)
+		e.volumes.add(v)
+		return nil
+	})
+	if err != nil {
+		return gen.Volume{}, errors.Join(err, os.Remove(e.volumeDir(id)))
+	}
+	return v.view(), nil
+}
+
+// makeVolumeDir makes a directory any user of a sandbox may write to: who
+// that is on the host depends on the runtime.
+func makeVolumeDir(dir string) error {
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o777)
+}
+
+func (e *engine) getVolume(name string) (view gen.Volume, err error) {
+	return view, e.look(func() error {
+		v, err := e.volumes.get(name)
+		if err == nil {
+			view = v.view()
+		}
+		return err
+	})
+}
+
+func (e *engine) listVolumes(p gen.ListVolumesParams) (out gen.VolumeList, err error) {
+	return out, e.look(func() error {
+		page, next := listing[*volume]{limit: value(p.Limit), offset: value(p.Offset)}.page(e.volumes.all())
+		out = gen.VolumeList{Volumes: views(page, (*volume).view), Offset: next}
+		return nil
+	})
+}
+
+func (e *engine) updateVolume(name string, req gen.VolumeUpdate) (view gen.Volume, err error) {
+	return view, e.do(func() error {
+		v, err := e.volumes.get(name)
+		if err != nil {
+			return err
+		}
+		size, bytes, err := e.resized(v, req.Size)
+		if err != nil {
+			return err
+		}
+		if err := checkName(req.Name); err != nil {
+			return err
+		}
+		if err := e.volumes.rename(v, req.Name); err != nil {
+			return err
+		}
+		v.size, v.bytes, v.updated = size, bytes, time.Now().UTC()
+		view = v.view()
+		return nil
+	})
+}
+
+// resized checks a new size; an empty one is the present one. mu is held.
+func (e *engine) resized(v *volume, size string) (string, int64, error) {
+	if size == "" {
+		return v.size, v.bytes, nil
+	}
+	bytes, err := volumeSize(size)
+	if err != nil {
+		return "", 0, err
+	}
+	if bytes < v.bytes {
+		return "", 0, problem(400, codeResize, "volume %q has %s and cannot shrink to %s", v.name, v.size, size)
+	}
+	return size, bytes, e.volumeQuota(0, bytes-v.bytes)
+}
+
+func (e *engine) deleteVolume(name string) error {
+	var dir string
+	if err := e.do(func() error {
+		v, err := e.volumes.get(name)
+		if err != nil {
+			return err
+		}
+		var users []string
+		for _, t := range e.templates.all() {
+			if t.mounts(v.id) {
+				users = append(users, "template "+t.name)
+			}
+		}
+		if len(users) > 0 {
+			return inUse("volume", name, users)
+		}
+		e.volumes.remove(v)
+		dir = e.volumeDir(v.id)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return internalError("the volume is deleted, but its files could not all be removed", err)
+	}
+	return nil
+}
+
+func inUse(kind, name string, users []string) error {
+	return problem(409, codeConflict, "%s %q is in use by %s", kind, name, strings.Join(users, ", "))
+}
+
+// checkName refuses names that cannot be addressed in a URL path.
+func checkName(name string) error {
+	if name == "." || name == ".." {
+		return invalid(fmt.Sprintf("%q cannot be a name", name), "name")
+	}
+	return nil
+}
