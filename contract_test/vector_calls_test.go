@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
@@ -168,14 +169,14 @@ var laterOps = []string{
 func (v *vector) replay(ctx context.Context) []string {
 	s := &script{op: v.Call.Op, exchanges: v.Exchanges, last: time.Now()}
 	for key, value := range arg[map[string]string](v, "headers") {
-		ctx = sandboxclient.ContextWithHeader(ctx, key, value)
+		ctx = sandboxclient.ContextWithHeader(ctx, key, value) //nolint:fatcontext // one layer a header
 	}
 	var got any
 	c, err := sandboxclient.New(v.options(s)...)
 	if err == nil {
 		got, err = vectorCalls[v.Call.Op](ctx, c, v)
 	}
-	problems := append(s.problems, v.judge(got, err)...)
+	problems := slices.Concat(s.problems, v.judge(got, err))
 	if s.next < len(s.exchanges) {
 		problems = append(problems, fmt.Sprintf("%d requests, want %d", s.next, len(s.exchanges)))
 	}

@@ -20,7 +20,7 @@ func (v *vector) judge(got any, err error) []string {
 	case want == nil:
 		return judgeOK(got, v.Outcome.OK)
 	case err == nil:
-		return []string{fmt.Sprintf("no error, want %s", want.Kind)}
+		return []string{"no error, want " + want.Kind}
 	}
 	var problems []string
 	kind := kindOf(err)
@@ -118,12 +118,11 @@ var errorKinds = []struct {
 }
 
 func kindOf(err error) string {
-	var argument *sandboxclient.ArgumentError
-	if errors.As(err, &argument) {
+	if _, ok := errors.AsType[*sandboxclient.ArgumentError](err); ok {
 		return "InvalidArgument"
 	}
 	for _, k := range errorKinds {
-		if errors.Is(err, k.err) && !(k.control && onDataplane(err)) {
+		if errors.Is(err, k.err) && (!k.control || !onDataplane(err)) {
 			return k.kind
 		}
 	}
@@ -136,8 +135,7 @@ func onDataplane(err error) bool {
 }
 
 func attributes(err error) map[string]any {
-	var wait *sandboxclient.WaitError
-	if errors.As(err, &wait) {
+	if wait, ok := errors.AsType[*sandboxclient.WaitError](err); ok {
 		return map[string]any{"resource_type": wait.ResourceType, "last_status": string(wait.LastStatus)}
 	}
 	var api *sandboxclient.APIError

@@ -145,8 +145,7 @@ func ExampleClient_List() {
 
 func ExampleResult_Err() {
 	res := &sandboxclient.Result{ExitCode: 2, Stderr: "make: *** No targets specified.  Stop.\n"}
-	var exit *sandboxclient.ExitError
-	if errors.As(res.Err(), &exit) {
+	if exit, ok := errors.AsType[*sandboxclient.ExitError](res.Err()); ok {
 		fmt.Println(exit.Code, exit)
 	}
 	// Output: 2 exit status 2: make: *** No targets specified.  Stop.

@@ -27,7 +27,7 @@ func listen(ctx context.Context, addr string, cfg sandboxserver.Config) (*localS
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	server, err := sandboxserver.New(cfg)
+	server, err := sandboxserver.New(cfg) //nolint:contextcheck // probes the host, bounded by itself
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -45,9 +45,9 @@ func listen(ctx context.Context, addr string, cfg sandboxserver.Config) (*localS
 const shutdownGrace = 5 * time.Second
 
 // shutdown ends requests, sandboxes and the listener, in that order of
-// politeness.
-func (s *localServer) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+// politeness, also when ctx is over.
+func (s *localServer) shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -61,8 +61,8 @@ func (s *localServer) url() string { return "http://" + s.addr.String() }
 
 // connectLocal starts a server for this process alone. Where the host allows
 // no isolation it says so.
-func (a *app) connectLocal(minimum sandboxserver.Isolation) (*sandboxclient.Client, func() error, error) {
-	server, err := listen(context.Background(), "127.0.0.1:0", sandboxserver.Config{MinIsolation: minimum})
+func (a *app) connectLocal(ctx context.Context, minimum sandboxserver.Isolation) (*sandboxclient.Client, func() error, error) {
+	server, err := listen(ctx, "127.0.0.1:0", sandboxserver.Config{MinIsolation: minimum})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,7 +74,7 @@ func (a *app) connectLocal(minimum sandboxserver.Isolation) (*sandboxclient.Clie
 		sandboxclient.WithAPIKey(server.APIKey()),
 	)
 	if err != nil {
-		return nil, nil, errors.Join(err, server.shutdown())
+		return nil, nil, errors.Join(err, server.shutdown(ctx))
 	}
-	return client, func() error { return errors.Join(client.Close(), server.shutdown()) }, nil
+	return client, func() error { return errors.Join(client.Close(), server.shutdown(ctx)) }, nil
 }

@@ -29,10 +29,10 @@ type app struct {
 // and env have it, out of the way of most programs' codes.
 const exitFailed = 125
 
-// exitCode ends the program with a code, and nothing more to say.
-type exitCode int
+// exitError ends the program with a code, and nothing more to say.
+type exitError int
 
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 func (a *app) main(args []string) int {
 	ctx, stop := withSignals(context.Background())
@@ -40,7 +40,7 @@ func (a *app) main(args []string) int {
 	root := a.command()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var code exitCode
+	var code exitError
 	var sig signalError
 	switch {
 	case err == nil:

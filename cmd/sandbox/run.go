@@ -62,7 +62,7 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	client, stop, err := a.connect(f)
+	client, stop, err := a.connect(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -96,16 +96,16 @@ func (a *app) print(r *sandboxclient.Result) error {
 	case r.ExitCode < 0:
 		return errors.New("the server did not say how the command ended")
 	default:
-		return exitCode(r.ExitCode)
+		return exitError(r.ExitCode)
 	}
 }
 
 // connect returns a client of LangSmith where there is a key, else of a server
 // in this process, which stop ends.
-func (a *app) connect(f runFlags) (client *sandboxclient.Client, stop func() error, err error) {
+func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Client, stop func() error, err error) {
 	key := strings.TrimSpace(a.getenv("LANGSMITH_API_KEY")) + strings.TrimSpace(a.getenv("LANGCHAIN_API_KEY"))
 	if key == "" || f.local {
-		return a.connectLocal(sandboxserver.Isolation(f.minIsolation))
+		return a.connectLocal(ctx, sandboxserver.Isolation(f.minIsolation))
 	}
 	client, err = sandboxclient.New(
 		sandboxclient.WithEnvironment(a.getenv),

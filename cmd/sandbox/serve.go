@@ -77,5 +77,5 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 			log.InfoContext(ctx, "shutting down", "cause", context.Cause(ctx).Error())
 		}
 	}
-	return errors.Join(err, server.shutdown())
+	return errors.Join(err, server.shutdown(ctx))
 }

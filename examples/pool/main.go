@@ -14,15 +14,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "pool:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	c, err := sandboxclient.New()
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.Pools.Delete(cleanup, pool)) }()
 
 	start := time.Now()
-	return c.Use(ctx, &sandboxclient.CreateSandbox{TemplateName: template}, func(ctx context.Context, sb *sandboxclient.Sandbox) error {
+	return c.Use(ctx, &sandboxclient.CreateSandbox{TemplateName: template}, func(_ context.Context, sb *sandboxclient.Sandbox) error {
 		fmt.Printf("%s was ready after %s\n", sb.Name(), time.Since(start).Round(time.Millisecond))
 		return nil
 	})
