@@ -382,7 +382,7 @@ type PoolList struct {
 	Offset NextOffset `json:"offset,omitempty,omitzero"`
 
 	// Pools The pools of this page.
-	Pools []Pool `json:"pools,omitempty,omitzero"`
+	Pools []Pool `json:"pools"`
 }
 
 // PoolUpdate Change to a pool; absent members stay as they are.
@@ -535,7 +535,7 @@ type SandboxList struct {
 	Offset NextOffset `json:"offset,omitempty,omitzero"`
 
 	// Sandboxes The sandboxes of this page.
-	Sandboxes []Sandbox `json:"sandboxes,omitempty,omitzero"`
+	Sandboxes []Sandbox `json:"sandboxes"`
 }
 
 // SandboxSortBy Field sandboxes are sorted by.
@@ -628,7 +628,7 @@ type TemplateList struct {
 	Offset NextOffset `json:"offset,omitempty,omitzero"`
 
 	// Templates The templates of this page.
-	Templates []Template `json:"templates,omitempty,omitzero"`
+	Templates []Template `json:"templates"`
 }
 
 // TemplateSortBy Field templates are sorted by.
@@ -739,7 +739,7 @@ type VolumeList struct {
 	Offset NextOffset `json:"offset,omitempty,omitzero"`
 
 	// Volumes The volumes of this page.
-	Volumes []Volume `json:"volumes,omitempty,omitzero"`
+	Volumes []Volume `json:"volumes"`
 }
 
 // VolumeMount A volume shown at a path of the sandbox.
