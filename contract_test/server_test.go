@@ -34,7 +34,7 @@ func TestServerContract(t *testing.T) {
 				{"data plane", driveDataplane},
 				{"internal", driveInternal},
 			} {
-				if !t.Run(step.name, func(t *testing.T) { step.run(t, t.Context(), s) }) { //nolint:paralleltest // the steps build on each other
+				if !t.Run(step.name, func(t *testing.T) { step.run(t, t.Context(), s) }) {
 					return
 				}
 			}
