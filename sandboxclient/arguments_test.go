@@ -1,0 +1,132 @@
+package sandboxclient_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/sandboxclient"
+)
+
+// TestBadInput: what can be known to be wrong is refused before any request.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	type c = *sandboxclient.Client
+	ctx := t.Context()
+	create := func(req sandboxclient.CreateSandbox) func(c) error {
+		return func(c c) error { _, err := c.Create(ctx, &req); return err }
+	}
+	pool := func(req sandboxclient.CreatePool) func(c) error {
+		return func(c c) error { _, err := c.Pools.Create(ctx, &req); return err }
+	}
+	volume := func(req sandboxclient.CreateVolume) func(c) error {
+		return func(c c) error { _, err := c.Volumes.Create(ctx, &req); return err }
+	}
+	template := func(req sandboxclient.CreateTemplate) func(c) error {
+		return func(c c) error { _, err := c.Templates.Create(ctx, &req); return err }
+	}
+	execute := func(command string, opts sandboxclient.ExecuteOptions) func(c) error {
+		return func(c c) error { _, err := box(c).Execute(ctx, command, &opts); return err }
+	}
+	tests := map[string]struct {
+		call func(c) error
+		want string // in the error
+	}{
+		"get nothing":           {func(c c) error { _, err := c.Get(ctx, ""); return err }, "get sandbox: name is empty"},
+		"get blank":             {func(c c) error { _, err := c.Get(ctx, " "); return err }, "name is empty"},
+		"get the parent":        {func(c c) error { _, err := c.Get(ctx, ".."); return err }, `name is ".."`},
+		"delete this":           {func(c c) error { return c.Delete(ctx, ".") }, `name is "."`},
+		"delete the parent":     {func(c c) error { return c.Volumes.Delete(ctx, "..") }, `delete volume: name is ".."`},
+		"status of nothing":     {func(c c) error { _, err := c.Status(ctx, ""); return err }, "name is empty"},
+		"rename nothing":        {func(c c) error { _, err := c.Update(ctx, "", nil); return err }, "name is empty"},
+		"rename to a path":      {func(c c) error { _, err := c.Update(ctx, "a", &sandboxclient.SandboxUpdate{Name: "b/c"}); return err }, `new name holds '/'`},
+		"rename template to ''": {func(c c) error { _, err := c.Templates.Update(ctx, "a", nil); return err }, "new name is empty"},
+		"batch with nothing":    {func(c c) error { _, err := c.DeleteBatch(ctx, "a", ""); return err }, "name is empty"},
+		"a name with a slash":   {create(sandboxclient.CreateSandbox{Name: "a/b"}), `name holds '/'`},
+		"a name that is two":    {create(sandboxclient.CreateSandbox{Name: ".."}), `name is ".."`},
+		"a name with a newline": {create(sandboxclient.CreateSandbox{Name: "a\nb"}), `name holds '\n'`},
+		"TTL not in minutes":    {create(sandboxclient.CreateSandbox{TTLSeconds: new(90)}), "TTL is 90, not a multiple of 60"},
+		"negative TTL":          {create(sandboxclient.CreateSandbox{TTLSeconds: new(-60)}), "TTL is -60"},
+		"idle TTL not in min":   {create(sandboxclient.CreateSandbox{IdleTTLSeconds: new(1)}), "idle TTL is 1"},
+		"two sources":           {create(sandboxclient.CreateSandbox{TemplateName: "a", SnapshotID: "b"}), "more than once"},
+		"negative memory":       {create(sandboxclient.CreateSandbox{MemBytes: -1}), "memory is -1"},
+		"negative CPUs":         {create(sandboxclient.CreateSandbox{VCPUs: -1}), "CPUs is -1"},
+		"negative timeout":      {create(sandboxclient.CreateSandbox{Timeout: -1}), "timeout is -1"},
+		"both access lists":     {create(sandboxclient.CreateSandbox{ProxyConfig: sandboxclient.ProxyConfig{AccessControl: sandboxclient.AccessControl{AllowList: []string{"a"}, DenyList: []string{"b"}}}}), "both an allow list and a deny list"},
+		"no replicas":           {pool(sandboxclient.CreatePool{Name: "p", TemplateName: "t"}), "replicas is 0, less than 1"},
+		"101 replicas":          {pool(sandboxclient.CreatePool{Name: "p", TemplateName: "t", Replicas: 101}), "replicas is 101, more than 100"},
+		"resize to 101": {func(c c) error {
+			_, err := c.Pools.Update(ctx, "p", &sandboxclient.PoolUpdate{Replicas: new(101)})
+			return err
+		}, "more than 100"},
+		"resize to -1": {func(c c) error {
+			_, err := c.Pools.Update(ctx, "p", &sandboxclient.PoolUpdate{Replicas: new(-1)})
+			return err
+		}, "less than 0"},
+		"pool with capitals":     {pool(sandboxclient.CreatePool{Name: "Pool", TemplateName: "t", Replicas: 1}), `name is "Pool"`},
+		"pool with a long name":  {pool(sandboxclient.CreatePool{Name: strings.Repeat("p", 64), TemplateName: "t", Replicas: 1}), "64 characters"},
+		"pool of nothing":        {pool(sandboxclient.CreatePool{Name: "p", Replicas: 1}), "template name is empty"},
+		"pool waits too shortly": {pool(sandboxclient.CreatePool{Name: "p", TemplateName: "t", Replicas: 1, Timeout: 9}), "timeout is 9"},
+		"no pool":                {func(c c) error { _, err := c.Pools.Create(ctx, nil); return err }, "request is nil"},
+		"volume without a size":  {volume(sandboxclient.CreateVolume{Name: "v"}), "size is empty"},
+		"volume waits too long":  {volume(sandboxclient.CreateVolume{Name: "v", Size: "1Gi", Timeout: 301}), "timeout is 301"},
+		"no volume":              {func(c c) error { _, err := c.Volumes.Create(ctx, nil); return err }, "request is nil"},
+		"template without image": {template(sandboxclient.CreateTemplate{Name: "t"}), "image is empty"},
+		"relative mount":         {template(sandboxclient.CreateTemplate{Name: "t", Image: "i", VolumeMounts: []sandboxclient.VolumeMount{{VolumeName: "v", MountPath: "data"}}}), "not an absolute path"},
+		"no template":            {func(c c) error { _, err := c.Templates.Create(ctx, nil); return err }, "request is nil"},
+		"no command":             {execute("", sandboxclient.ExecuteOptions{}), "command is empty"},
+		"a zero byte":            {execute("a\x00b", sandboxclient.ExecuteOptions{}), "zero byte"},
+		"negative run":           {execute("a", sandboxclient.ExecuteOptions{Timeout: -time.Second}), "timeout is"},
+		"variable without name":  {execute("a", sandboxclient.ExecuteOptions{Env: map[string]string{"": "x"}}), "environment variable"},
+		"variable with =":        {execute("a", sandboxclient.ExecuteOptions{Env: map[string]string{"a=b": "x"}}), "environment variable"},
+		"read nothing":           {func(c c) error { _, err := box(c).ReadFile(ctx, ""); return err }, "path is empty"},
+		"write nowhere":          {func(c c) error { return box(c).WriteFile(ctx, "", nil) }, "path is empty"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{answer: always(200, "{}")}
+			err := tt.call(client(t, f))
+			if !errors.Is(err, sandboxclient.ErrInvalid) {
+				t.Errorf("error %v does not match ErrInvalid", err)
+			}
+			if _, ok := errors.AsType[*sandboxclient.ArgumentError](err); !ok {
+				t.Errorf("error %v is no ArgumentError", err)
+			}
+			if err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %q does not contain %q", err, tt.want)
+			}
+			if n := len(f.requests()); n != 0 {
+				t.Errorf("%d requests were sent", n)
+			}
+		})
+	}
+}
+
+// FuzzNames: whatever the name, a request is for that name in that place, or
+// there is none.
+func FuzzNames(f *testing.F) {
+	for _, name := range []string{"box1", "", ".", "..", "a/b", "../x", "a%2Fb", "ü", "a?b#c", "a\x00b", "a;b", "a:b", "%", "..%2f"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		fk := &fake{answer: always(200, `{"name":"x"}`)}
+		_, err := client(t, fk).Get(context.Background(), name) //nolint:usetesting // a fuzz target has no context of its own here
+		seen := fk.requests()
+		if len(seen) == 0 {
+			if err == nil {
+				t.Fatal("no request and no error")
+			}
+			return
+		}
+		rest, ok := strings.CutPrefix(seen[0].path, "/v2/sandboxes/boxes/")
+		if !ok || strings.Contains(rest, "/") {
+			t.Fatalf("%q was sent as %q", name, seen[0].path)
+		}
+		if got := unescape(t, rest); got != name {
+			t.Errorf("%q was sent as %q", name, got)
+		}
+	})
+}
