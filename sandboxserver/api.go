@@ -139,7 +139,7 @@ func (a api) GetSandboxStatus(_ context.Context, r genserver.GetSandboxStatusReq
 }
 
 func (a api) StartSandbox(ctx context.Context, r genserver.StartSandboxRequestObject) (genserver.StartSandboxResponseObject, error) {
-	out, err := a.startBox(r.Name)
+	out, err := a.startBox(r.Name) //nolint:contextcheck // the sandbox outlives the request
 	return genserver.StartSandbox202JSONResponse(addressed(ctx, out)), err
 }
 

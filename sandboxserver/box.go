@@ -30,7 +30,7 @@ type box struct {
 	last *transition
 	sb   runtime.Sandbox // the latest; running while ready
 	boot context.CancelFunc
-	run  context.Context // ends when a ready sandbox stops being so
+	run  context.Context //nolint:containedctx // the sandbox's: ends when a ready one stops being so
 	halt context.CancelFunc
 }
 
@@ -86,7 +86,7 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 		ctx, stop := context.WithTimeout(ctx, timeout)
 		defer stop()
 		sb, err := e.rt.Create(ctx, spec)
-		return e.started(b, sb, err)
+		return e.started(b, sb, err) //nolint:contextcheck // the sandbox outlives its start
 	})
 	return b.last
 }
@@ -127,11 +127,11 @@ func (e *engine) ready(b *box, sb runtime.Sandbox) {
 	b.run, b.halt = context.WithCancel(e.ctx)
 	e.arm(b)
 	run := b.run
-	e.tasks.Go(func() { e.watch(b, sb, run) })
+	e.tasks.Go(func() { e.watch(run, b, sb) })
 }
 
 // watch notices a sandbox that ends by itself.
-func (e *engine) watch(b *box, sb runtime.Sandbox, run context.Context) {
+func (e *engine) watch(run context.Context, b *box, sb runtime.Sandbox) {
 	select {
 	case <-run.Done():
 		return
@@ -142,7 +142,7 @@ func (e *engine) watch(b *box, sb runtime.Sandbox, run context.Context) {
 	if e.closed || run.Err() != nil {
 		return
 	}
-	e.log.Warn("sandbox ended by itself", "sandbox", b.id)
+	e.log.WarnContext(run, "sandbox ended by itself", "sandbox", b.id)
 	e.stop(b)
 }
 

@@ -137,7 +137,7 @@ func (e *engine) findRoute(name string) (*box, error) {
 func (e *engine) wakeBox(ctx context.Context, name string) (view gen.Sandbox, err error) {
 	var b *box
 	var starting *transition
-	if err := e.look(func() error {
+	if err := e.look(func() error { //nolint:contextcheck // the sandbox outlives the request
 		if b, err = e.findRoute(name); err != nil {
 			return err
 		}

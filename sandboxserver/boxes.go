@@ -25,12 +25,12 @@ func (e *engine) createBox(ctx context.Context, req gen.CreateSandbox) (view gen
 		return view, err
 	}
 	var starting *transition
-	if err := e.look(func() error {
+	if err := e.look(func() error { //nolint:contextcheck // the sandbox outlives the request
 		if starting, err = e.addBox(b, req, wait); err == nil {
 			view = e.boxView(b)
 		}
 		return err
-	}); err != nil || starting == nil || !wait {
+	}); err != nil || !wait {
 		return view, err
 	}
 	if err := starting.wait(ctx); err != nil {
@@ -76,12 +76,15 @@ func extraSource(req gen.CreateSandbox) string {
 	return ""
 }
 
-// addBox enters a sandbox and starts it, or takes a started one from a pool;
-// then there is no transition to wait for. mu is held.
+// addBox enters a sandbox and starts it, or takes a started one from a pool.
+// mu is held.
 func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, error) {
-	t, err := e.templateOf(req.TemplateName)
-	if err != nil {
-		return nil, err
+	var t *template
+	if req.TemplateName != "" {
+		var err error
+		if t, err = e.templates.get(req.TemplateName); err != nil {
+			return nil, problem(400, codeTemplateNotFound, "template %q not found", req.TemplateName)
+		}
 	}
 	name := req.Name
 	if name == "" {
@@ -98,7 +101,7 @@ func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, 
 			e.boxes.add(b)
 			e.ready(b, w.sb)
 			e.fillAll()
-			return nil, nil
+			return arrived, nil
 		}
 	}
 	if err := e.sandboxQuota(1, b.amounts); err != nil {
@@ -112,19 +115,6 @@ func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, 
 	starting := e.start(b, timeout)
 	e.arm(b)
 	return starting, nil
-}
-
-// templateOf finds the template of a new sandbox, or nil when it has none. mu
-// is held.
-func (e *engine) templateOf(name string) (*template, error) {
-	if name == "" {
-		return nil, nil
-	}
-	t, err := e.templates.get(name)
-	if err != nil {
-		return nil, problem(400, codeTemplateNotFound, "template %q not found", name)
-	}
-	return t, nil
 }
 
 func (e *engine) newBoxName() string {
@@ -198,6 +188,7 @@ func (e *engine) listBoxes(p gen.ListSandboxesParams) (out gen.SandboxList, err 
 		},
 	}
 	switch value(p.SortBy) {
+	case gen.SandboxSortByCreatedAt, "": // as it is
 	case gen.SandboxSortByName:
 		l.compare = byName[*box]
 	case gen.SandboxSortByStatus:

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// drainGrace is how long output may pause, after the command has ended,
-	// before what still holds the pipe open counts as a background process.
+	// drainGrace is how long an empty pipe is watched after the command has
+	// ended, before what holds it open counts as a background process.
 	drainGrace = 100 * time.Millisecond
 	// drainLimit is as much as a pipe can hold that was written before the
 	// command ended; what comes after it is from a background process.
@@ -73,12 +73,14 @@ func (c *capture) started() {
 }
 
 // read fills a stream until the other end is closed, or, once the command has
-// ended, until nothing it can have written is left.
+// ended, until nothing it can have written is left: what it wrote is in the
+// pipe by then, and a read that does not fill its buffer has emptied the pipe.
 func (c *capture) read(s *stream) {
 	defer close(s.done)
 	buffer := make([]byte, 32<<10)
 	after := 0
 	for {
+		ended := s.commandEnded()
 		n, err := s.ours.Read(buffer)
 		if c.left.Add(int64(-n)) >= 0 {
 			s.data = append(s.data, buffer[:n]...)
@@ -86,20 +88,29 @@ func (c *capture) read(s *stream) {
 			s.data = nil
 			c.full()
 		}
-		if err != nil {
+		if ended {
+			after += n
+		}
+		switch {
+		case err != nil:
 			s.open = os.IsTimeout(err)
 			return
-		}
-		select {
-		case <-s.ended:
-		default:
-			continue
-		}
-		if after += n; after > drainLimit {
+		case ended && n < len(buffer), after > drainLimit:
 			s.open = true
 			return
 		}
+	}
+}
+
+// commandEnded reports whether the command has ended, and bounds the next read
+// then.
+func (s *stream) commandEnded() bool {
+	select {
+	case <-s.ended:
 		_ = s.ours.SetReadDeadline(time.Now().Add(drainGrace))
+		return true
+	default:
+		return false
 	}
 }
 

@@ -3,6 +3,7 @@ package sandboxserver
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -13,7 +14,7 @@ import (
 // sandbox is not idle.
 type visit struct {
 	sb  runtime.Sandbox
-	run context.Context // ends when the sandbox stops
+	run context.Context //nolint:containedctx // the sandbox's: ends when it stops
 }
 
 // enterBox begins a visit; leave ends it.
@@ -58,7 +59,7 @@ func (s *Server) serveDataplane(w http.ResponseWriter, r *http.Request, name, op
 	defer leave()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(v.run, cancel)()
+	defer context.AfterFunc(v.run, cancel)() //nolint:contextcheck // ends with either
 	if err := handle(v, w, r.WithContext(ctx)); err != nil {
 		if v.run.Err() != nil {
 			err = errGone
@@ -74,16 +75,30 @@ func (s *Server) dataplane(w http.ResponseWriter, r *http.Request, op string) (d
 	if err := s.authorize(r, true); err != nil {
 		return nil, err
 	}
-	isGet := r.Method == http.MethodGet || r.Method == http.MethodHead
-	switch {
-	case op == "download" && isGet:
-		return s.download, s.contract.operation(http.MethodGet, "/download").validate(r, true)
-	case op == "download":
-		return nil, notAllowed(r.Method, http.MethodGet, http.MethodHead)
-	case r.Method != http.MethodPost:
-		return nil, notAllowed(r.Method, http.MethodPost)
-	case op == "upload":
-		return s.upload, s.contract.operation(http.MethodPost, "/upload").validate(r, true)
+	allowed, streamed := []string{http.MethodPost}, true
+	var handle dataplaneHandler
+	switch op {
+	case "execute":
+		handle, streamed = s.execute, false
+	case "upload":
+		handle = s.upload
+	case "download":
+		handle, allowed = s.download, []string{http.MethodGet, http.MethodHead}
 	}
-	return s.execute, s.contract.operation(http.MethodPost, "/execute").check(w, r)
+	if !slices.Contains(allowed, r.Method) {
+		return nil, notAllowed(r.Method, allowed...)
+	}
+	if streamed {
+		return handle, s.dataplaneOps[op].validate(r, true)
+	}
+	return handle, s.dataplaneOps[op].check(w, r)
+}
+
+// dataplaneOperations are the operations of the contract's data plane.
+func dataplaneOperations(c *contract) map[string]operation {
+	return map[string]operation{
+		"execute":  c.operation(http.MethodPost, "/execute"),
+		"upload":   c.operation(http.MethodPost, "/upload"),
+		"download": c.operation(http.MethodGet, "/download"),
+	}
 }

@@ -30,7 +30,7 @@ type engine struct {
 	dir     string
 	records *records // nil keeps nothing
 
-	ctx    context.Context // ends with the server
+	ctx    context.Context //nolint:containedctx // the server's: ends with it
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // added to with mu held and closed false only
 	warmUp chan struct{}  // one token for each start a pool may do at once
@@ -112,6 +112,13 @@ func (t *transition) wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// arrived is a transition that is over.
+var arrived = func() *transition {
+	t := &transition{done: make(chan struct{})}
+	close(t.done)
+	return t
+}()
 
 // begin runs f as a task, after the transition before it. mu is held and the
 // engine is open.

@@ -82,7 +82,7 @@ func (s *Server) run(v visit, r *http.Request) (*gen.ExecuteResult, error) {
 	process, err := startCommand(ctx, v.sb, q, out)
 	out.started()
 	if err != nil {
-		out.finish(v.run)
+		out.finish(v.run) //nolint:contextcheck // what is left in the background lasts as long as the sandbox
 		return nil, err
 	}
 	if limit := q.deadline(); limit > 0 {
@@ -91,9 +91,9 @@ func (s *Server) run(v visit, r *http.Request) (*gen.ExecuteResult, error) {
 	}
 	status, err := process.Wait(ctx)
 	if err != nil {
-		killAndWait(process)
+		killAndWait(process) //nolint:contextcheck // the request may be over
 	}
-	stdout, stderr := out.finish(v.run)
+	stdout, stderr := out.finish(v.run) //nolint:contextcheck // as above
 	switch {
 	case context.Cause(ctx) != nil: // also when the command ended just then
 		return nil, context.Cause(ctx)

@@ -80,7 +80,7 @@ func (s *Server) download(v visit, w http.ResponseWriter, r *http.Request) error
 	var content io.ReadSeeker = file
 	size := info.Size()
 	if size == 0 {
-		data, err := io.ReadAll(io.LimitReader(file, pseudoLimit))
+		data, err := io.ReadAll(io.LimitReader(file, pseudoLimit)) //nolint:forbidigo // bounded
 		if err != nil {
 			return fileProblem(codeRead, path, err)
 		}

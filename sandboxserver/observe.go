@@ -43,7 +43,7 @@ func (s *Server) observe(w *response, r *http.Request, start time.Time) {
 }
 
 func (s *Server) recovered(w *response, r *http.Request, p any) {
-	if p == http.ErrAbortHandler {
+	if p == http.ErrAbortHandler { //nolint:errorlint // the very value
 		panic(p)
 	}
 	s.cfg.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))

@@ -24,7 +24,7 @@ type pool struct {
 	retry    *time.Timer   // the next attempt after failures
 	changed  chan struct{} // closed and replaced when something became ready
 
-	ctx    context.Context // ends with the pool
+	ctx    context.Context //nolint:containedctx // the pool's: ends with it
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // starts on their way
 }

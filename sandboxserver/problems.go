@@ -3,6 +3,7 @@ package sandboxserver
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 // in words for people. Neither schemas nor values are repeated: values can be
 // secrets.
 func problems(err error, loc []any) []gen.FieldError {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // what the validator made, taken apart level by level
 	case openapi3.MultiError:
 		var out []gen.FieldError
 		for _, each := range e {
@@ -26,7 +27,7 @@ func problems(err error, loc []any) []gen.FieldError {
 	case *openapi3filter.RequestError:
 		return requestProblems(e)
 	case *openapi3.SchemaError:
-		loc := loc[:len(loc):len(loc)]
+		loc := slices.Clip(loc)
 		for _, segment := range e.JSONPointer() {
 			loc = append(loc, index(segment))
 		}
@@ -43,7 +44,7 @@ func requestProblems(e *openapi3filter.RequestError) []gen.FieldError {
 	if e.Err == nil || errors.Is(e.Err, openapi3filter.ErrInvalidRequired) {
 		return []gen.FieldError{fieldError(label(loc)+" is required", loc)}
 	}
-	if _, ok := e.Err.(*openapi3filter.ParseError); ok && e.Parameter != nil {
+	if _, ok := errors.AsType[*openapi3filter.ParseError](e.Err); ok && e.Parameter != nil {
 		return []gen.FieldError{fieldError(label(loc)+" must be "+article(e.Parameter.Schema.Value), loc)}
 	}
 	return problems(e.Err, loc)

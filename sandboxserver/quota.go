@@ -26,8 +26,8 @@ func (u *used) plus(a amounts, n int64) {
 }
 
 // usage counts. mu is held.
-func (e *engine) used() used {
-	var u used
+func (e *engine) used() *used {
+	u := new(used)
 	for _, b := range e.boxes.byID {
 		u.direct++
 		switch {
@@ -57,7 +57,7 @@ func (e *engine) sandboxQuota(n int, a amounts) error {
 	return u.amountQuota(l, times(a.cpu, int64(n)), times(a.memory, int64(n)))
 }
 
-func (u used) amountQuota(l Limits, cpu, memory int64) error {
+func (u *used) amountQuota(l Limits, cpu, memory int64) error {
 	if l.CPUMillicores > 0 && add(u.cpu, cpu) > l.CPUMillicores {
 		return overQuota("cpu quota exceeded: %dm of %dm are in use", u.cpu, l.CPUMillicores)
 	}

@@ -73,27 +73,27 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	plain, err := url.PathUnescape(escaped)
 	if err != nil || path.Clean(escaped) != escaped {
 		// The mux would redirect such paths; API clients do not follow.
-		s.unrouted(w, r)
+		s.nothingAt(w, r)
 		return
 	}
 	u := *r.URL
 	u.Path, u.RawPath = plain, escaped
 	r.URL = &u
-	if name, op, ok := dataplaneRoute(escaped); ok {
+	if name, op, ok := dataplaneRoute(escaped); ok && s.isDataplane(op) {
 		s.serveDataplane(w, r, name, op)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
-// dataplaneRoute takes a path of the data plane apart.
+// dataplaneRoute takes a path apart that may be one of the data plane.
 func dataplaneRoute(escaped string) (name, op string, ok bool) {
 	rest, ok := strings.CutPrefix(escaped, dataplanePrefix)
 	for i := 0; !ok && i < len(prefixes); i++ {
 		rest, ok = strings.CutPrefix(escaped, prefixes[i]+"/")
 	}
 	name, op, _ = strings.Cut(rest, "/")
-	if !ok || controlPlane[name] || !dataplaneOperations[op] {
+	if !ok || controlPlane[name] {
 		return "", "", false
 	}
 	name, err := url.PathUnescape(name)
@@ -106,18 +106,22 @@ var controlPlane = map[string]bool{
 	"boxes": true, "internal": true, "pools": true, "templates": true, "usage": true, "volumes": true,
 }
 
-var dataplaneOperations = map[string]bool{"execute": true, "upload": true, "download": true}
+func (s *Server) isDataplane(op string) bool {
+	_, ok := s.dataplaneOps[op]
+	return ok
+}
 
-// unrouted answers for paths and methods that do not exist.
-func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
+// nothingAt answers for paths that do not exist.
+func (s *Server) nothingAt(w http.ResponseWriter, r *http.Request) {
 	err := s.authorize(r, true)
 	if err == nil {
-		err = s.noRoute(r)
+		err = problem(http.StatusNotFound, codeNotFound, "there is nothing at %s: check the endpoint", r.URL.Path)
 	}
 	s.fail(w, r, err)
 }
 
-func (s *Server) noRoute(r *http.Request) error {
+// unrouted answers for paths that do not exist, or not with this method.
+func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		other := r.Clone(r.Context())
@@ -127,9 +131,14 @@ func (s *Server) noRoute(r *http.Request) error {
 		}
 	}
 	if len(allowed) == 0 {
-		return problem(http.StatusNotFound, codeNotFound, "there is nothing at %s: check the endpoint", r.URL.Path)
+		s.nothingAt(w, r)
+		return
 	}
-	return notAllowed(r.Method, allowed...)
+	err := s.authorize(r, true)
+	if err == nil {
+		err = notAllowed(r.Method, allowed...)
+	}
+	s.fail(w, r, err)
 }
 
 func notAllowed(method string, allowed ...string) error {

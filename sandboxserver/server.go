@@ -19,6 +19,8 @@ type Server struct {
 	mux      *http.ServeMux
 	temp     string // removed by Close
 
+	dataplaneOps map[string]operation
+
 	mu       sync.Mutex
 	closed   bool
 	requests sync.WaitGroup // added to with mu held and closed false only
@@ -41,6 +43,7 @@ func New(cfg Config) (*Server, error) {
 	if s.contract, err = loadContract(); err != nil {
 		return nil, err
 	}
+	s.dataplaneOps = dataplaneOperations(s.contract)
 	dir, err := s.openDir()
 	if err != nil {
 		return nil, fmt.Errorf("sandboxserver: data directory: %w", err)
@@ -146,7 +149,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), baseKey{}, s.baseURL(r)))
 	defer cancel()
-	defer context.AfterFunc(s.engine.ctx, cancel)()
+	defer context.AfterFunc(s.engine.ctx, cancel)() //nolint:contextcheck // ends with either
 	s.route(watched, r.WithContext(ctx))
 }
 

@@ -179,6 +179,7 @@ func (e *engine) getTemplate(name string) (view gen.Template, err error) {
 func (e *engine) listTemplates(p gen.ListTemplatesParams) (out gen.TemplateList, err error) {
 	l := listing[*template]{direction: value(p.SortDirection), nameContains: value(p.NameContains), limit: value(p.Limit), offset: value(p.Offset)}
 	switch value(p.SortBy) {
+	case gen.TemplateSortByCreatedAt, "": // as it is
 	case gen.TemplateSortByName:
 		l.compare = byName[*template]
 	case gen.TemplateSortByImage:

@@ -56,7 +56,8 @@ func (e *engine) createVolume(req gen.CreateVolume) (gen.Volume, error) {
 			message: "the volume's directory could not be made", cause: err,
 		}
 	}
-	err = e.do(func() error {
+	var view gen.Volume
+	if err := e.look(func() error {
 		if err := e.volumes.free(req.Name); err != nil {
 			return err
 		}
@@ -65,21 +66,21 @@ func (e *engine) createVolume(req gen.CreateVolume) (gen.Volume, error) {
 		}
 		v.meta = e.newMeta(id, req.Name)
 		e.volumes.add(v)
+		view = v.view()
 		return nil
-	})
-	if err != nil {
-		return gen.Volume{}, errors.Join(err, os.Remove(e.volumeDir(id)))
+	}); err != nil {
+		return view, errors.Join(err, os.Remove(e.volumeDir(id)))
 	}
-	return v.view(), nil
+	return view, e.save()
 }
 
 // makeVolumeDir makes a directory any user of a sandbox may write to: who
 // that is on the host depends on the runtime.
 func makeVolumeDir(dir string) error {
-	if err := os.Mkdir(dir, 0o777); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	return os.Chmod(dir, 0o777)
+	return os.Chmod(dir, 0o777) //nolint:gosec // its parent lets nobody else in
 }
 
 func (e *engine) getVolume(name string) (view gen.Volume, err error) {

@@ -29,18 +29,15 @@ const (
 	killFile  = "cgroup.kill"
 )
 
-// openCgroups finds the cgroup of this process. Sandboxes are named after
-// the runtime's directory, so that those of a runtime that was killed are
-// found again, and removed.
+// openCgroups finds where to make cgroups, and removes those of a runtime in
+// the same directory that was killed.
 func openCgroups(dir string, ids idMap) (*cgroups, error) {
-	own, err := ownCgroup()
+	prefix, err := cgroupPrefix(dir)
 	if err != nil {
 		return nil, err
 	}
-	name := fnv.New64a()
-	name.Write([]byte(dir))
-	c := &cgroups{prefix: filepath.Join(own, fmt.Sprintf("sandbox-%016x-", name.Sum64())), ids: ids}
-	old, err := filepath.Glob(c.prefix + "*")
+	c := &cgroups{prefix: prefix, ids: ids}
+	old, err := c.list()
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +49,34 @@ func openCgroups(dir string, ids idMap) (*cgroups, error) {
 	return c, nil
 }
 
+// list returns the cgroups of sandboxes.
+func (c *cgroups) list() ([]string, error) {
+	parent, prefix := filepath.Split(c.prefix)
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), prefix) {
+			dirs = append(dirs, filepath.Join(parent, entry.Name()))
+		}
+	}
+	return dirs, nil
+}
+
+// cgroupPrefix begins the names of cgroups of a runtime in dir.
+func cgroupPrefix(dir string) (string, error) {
+	own, err := ownCgroup()
+	if err != nil {
+		return "", err
+	}
+	name := fnv.New64a()
+	name.Write([]byte(dir))
+	return filepath.Join(own, fmt.Sprintf("sandbox-%016x-", name.Sum64())), nil
+}
+
+// ownCgroup finds the cgroup of this process.
 func ownCgroup() (string, error) {
 	data, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -111,15 +136,6 @@ func (s *sandboxCgroup) leaf(name string) (*os.File, error) {
 		return nil, errors.Join(err, os.Remove(dir))
 	}
 	return file, nil
-}
-
-// kill kills everything in a leaf. One that is gone has nothing left.
-func killLeaf(dir string) error {
-	err := os.WriteFile(filepath.Join(dir, killFile), []byte("1"), 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
-		return nil
-	}
-	return err
 }
 
 func (s *sandboxCgroup) remove() error { return removeCgroup(s.dir) }

@@ -5,8 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -19,7 +18,10 @@ type command struct {
 	id     uint64
 	pid    int
 	cookie string
-	leaf   string // its cgroup, or empty
+
+	leaf     *leaf // its cgroup, or nil
+	ticket   uint64
+	released sync.Once
 
 	ended  chan struct{}
 	status ExitStatus
@@ -45,21 +47,24 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 		if file != nil {
 			exec.FDs |= sandboxagent.HasStdin << i
 			fds = append(fds, int(file.Fd()))
+			s.rt.ids.lend(int(file.Fd()))
 		}
 	}
 	if s.cgroup != nil {
-		leaf, err := cmd.enterLeaf()
-		if err != nil {
+		var err error
+		if cmd.leaf, cmd.ticket, err = s.leaves.take(); err != nil {
 			return nil, s.ended(err)
 		}
-		defer leaf.Close()
 		exec.FDs |= sandboxagent.HasCgroup
-		fds = append(fds, int(leaf.Fd()))
+		fds = append(fds, int(cmd.leaf.dir.Fd()))
 	}
 	open := &call{undo: cmd.undo}
 	got, err := s.control.do(ctx, open, cmd, &sandboxagent.Request{Exec: exec}, fds)
 	if err != nil {
-		return nil, cmd.startError(err, spec)
+		if !open.abandoned {
+			cmd.release()
+		}
+		return nil, startError(err, spec)
 	}
 	cmd.pid = got.PID
 	return cmd, nil
@@ -75,12 +80,11 @@ func (s *sandbox) ended(err error) error {
 	}
 }
 
-func (c *command) startError(err error, spec Command) error {
+func startError(err error, spec Command) error {
 	var failed *sandboxagent.Error
 	if !errors.As(err, &failed) {
-		return err // undone later, or the sandbox has ended
+		return err
 	}
-	c.box.releaseLeaf(c.leaf)
 	path := failed.Path
 	if path == "" {
 		path = spec.Args[0]
@@ -91,7 +95,7 @@ func (c *command) startError(err error, spec Command) error {
 // undo kills a command whose start was given up.
 func (c *command) undo(got answer) {
 	if got.failure() != nil {
-		c.box.releaseLeaf(c.leaf)
+		c.release()
 		return
 	}
 	c.pid = got.PID
@@ -120,15 +124,21 @@ func (c *command) Wait(ctx context.Context) (ExitStatus, error) {
 func (c *command) settle(status ExitStatus, err error) {
 	c.status, c.err = status, err
 	close(c.ended)
-	if err == nil {
-		c.box.releaseLeaf(c.leaf)
+	c.release()
+}
+
+// release gives the cgroup back: when the command has ended, or it is certain
+// that it has not started.
+func (c *command) release() {
+	if c.leaf != nil {
+		c.released.Do(func() { c.box.leaves.release(c.leaf) })
 	}
 }
 
 // Kill kills the command and all its descendants.
 func (c *command) Kill() error {
-	if c.leaf != "" {
-		return killLeaf(c.leaf)
+	if c.leaf != nil {
+		return c.leaf.kill(c.ticket)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sendTimeout)
 	defer cancel()
@@ -138,37 +148,4 @@ func (c *command) Kill() error {
 		return nil
 	}
 	return err
-}
-
-// enterLeaf makes the command's cgroup.
-func (c *command) enterLeaf() (*os.File, error) {
-	name := "c" + strconv.FormatUint(c.box.leaves.Add(1), 10)
-	leaf, err := c.box.cgroup.leaf(name)
-	if err != nil {
-		return nil, err
-	}
-	c.leaf = filepath.Join(c.box.cgroup.dir, name)
-	return leaf, nil
-}
-
-// maxSweep bounds how many cgroups are looked at when a command ends.
-const maxSweep = 4
-
-// releaseLeaf removes the cgroup of an ended command. One that still has
-// processes is kept, and tried again when other commands end.
-func (s *sandbox) releaseLeaf(leaf string) {
-	if leaf == "" {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.busy = append([]string{leaf}, s.busy...)
-	sweep := s.busy[:min(maxSweep, len(s.busy))]
-	rest := s.busy[len(sweep):]
-	for _, dir := range sweep {
-		if unix.Rmdir(dir) == unix.EBUSY {
-			rest = append(rest, dir)
-		}
-	}
-	s.busy = rest
 }

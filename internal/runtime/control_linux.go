@@ -40,6 +40,8 @@ type call struct {
 	file bool
 	// undo gets the reply when nobody waits for it any more.
 	undo func(answer)
+	// abandoned is set when the reply is undo's.
+	abandoned bool
 }
 
 // answer is a reply with the file that may come with it.
@@ -93,6 +95,7 @@ func (c *control) do(ctx context.Context, open *call, cmd *command, req *sandbox
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	open.abandoned = true
 	select {
 	case got := <-open.reply:
 		go open.undo(got)

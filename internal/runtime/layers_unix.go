@@ -21,8 +21,9 @@ type layers struct {
 }
 
 const (
-	layersName = "sandboxes"
-	lockName   = "lock"
+	layersName   = "sandboxes"
+	lockName     = "lock"
+	templateName = "template"
 )
 
 // openLayers takes the directory, and removes what a runtime that was killed
@@ -40,7 +41,7 @@ func openLayers(dir string) (*layers, error) {
 		return nil, fmt.Errorf("runtime directory: %w", err)
 	}
 	l.lock = lock
-	if err := removeTree(l.path("")); err != nil {
+	if err := l.clear(); err != nil {
 		return nil, errors.Join(fmt.Errorf("remove old sandboxes: %w", err), lock.Close())
 	}
 	if err := os.Mkdir(l.path(""), 0o700); err != nil {
@@ -80,13 +81,22 @@ func (l *layers) path(id string) string {
 	return filepath.Join(l.dir, layersName, id)
 }
 
+// template is the directory of what is common to sandboxes.
+func (l *layers) template() string {
+	return filepath.Join(l.dir, templateName)
+}
+
+func (l *layers) clear() error {
+	return errors.Join(removeTree(l.path("")), removeTree(l.template()))
+}
+
 func (l *layers) remove(id string) error {
 	return removeTree(l.path(id))
 }
 
 // close removes what is left and gives the directory up.
 func (l *layers) close() error {
-	err := removeTree(l.path(""))
+	err := l.clear()
 	err = errors.Join(err, os.Remove(l.lock.Name()), l.lock.Close())
 	if l.made {
 		os.Remove(l.dir) // stays when someone else put something there

@@ -22,15 +22,17 @@ const startTimeout = 30 * time.Second
 // native is the runtime of IsolationNative.
 type native struct {
 	*registry
-	log      *slog.Logger
-	layers   *layers
-	ids      idMap
-	cgroups  *cgroups // nil where there are none
-	program  *program
-	null     *os.File
-	outside  map[string]uint64
-	skeleton []string
-	features Features
+	log       *slog.Logger
+	layers    *layers
+	ids       idMap
+	cgroups   *cgroups // nil where there are none
+	noCgroups error    // why
+	program   *program
+	null      *os.File
+	outside   map[string]uint64
+	skeleton  []string
+	template  string // a root to put others over, or empty
+	features  Features
 }
 
 // newNative returns the runtime if a trial sandbox works.
@@ -50,7 +52,7 @@ func openNative(cfg Config, withCgroups bool) (*native, error) {
 	}
 	if err != nil && n.cgroups != nil {
 		n.log.Debug("no cgroups for sandboxes", "reason", err)
-		n.cgroups = nil
+		n.cgroups, n.noCgroups = nil, err
 		err = n.try()
 	}
 	if err != nil {
@@ -80,8 +82,9 @@ func (n *native) detect(withCgroups bool) (err error) {
 	if !withCgroups {
 		return nil
 	}
-	if n.cgroups, err = openCgroups(n.layers.dir, n.ids); err != nil {
-		n.log.Debug("no cgroups for sandboxes", "reason", err)
+	n.cgroups, n.noCgroups = openCgroups(n.layers.dir, n.ids)
+	if n.noCgroups != nil {
+		n.log.Debug("no cgroups for sandboxes", "reason", n.noCgroups)
 	}
 	return nil
 }
@@ -116,7 +119,26 @@ func (n *native) try() error {
 		SyscallFilter: box.ready.Filter,
 	}
 	n.log.Debug("native isolation", "features", n.features)
+	if err == nil {
+		err = n.keepTemplate(box)
+	}
 	return errors.Join(err, box.Close())
+}
+
+// keepTemplate makes the root of the trial sandbox the one that others are
+// put over: it is cheaper to show than to make again.
+func (n *native) keepTemplate(box *sandbox) error {
+	if err := box.Stop(); err != nil || !box.ready.Overlay {
+		return err
+	}
+	root := filepath.Join(n.layers.path(box.id), "root")
+	for _, name := range sandboxagent.IdentityFiles {
+		if err := os.Remove(filepath.Join(root, name)); err != nil {
+			return err
+		}
+	}
+	n.template = n.layers.template()
+	return os.Rename(root, n.template)
 }
 
 // Isolation reports what is in force.
@@ -149,7 +171,7 @@ func (n *native) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 // stopped sandbox has left them.
 func (n *native) makeLayer(id string) error {
 	dir := n.layers.path(id)
-	for _, name := range []string{"", "root", "upper", "work", "lower"} {
+	for _, name := range append([]string{""}, sandboxagent.LayerDirs...) {
 		name = filepath.Join(dir, name)
 		err := os.Mkdir(name, 0o755)
 		if errors.Is(err, fs.ErrExist) {

@@ -10,16 +10,9 @@ import (
 // New returns the runtime that cfg asks for. With no isolation asked for it
 // is the strongest one that a trial shows to work here.
 func New(cfg Config) (Runtime, error) {
-	if cfg.Dir == "" {
-		return nil, errors.New("runtime: no directory")
-	}
-	dir, err := filepath.Abs(cfg.Dir)
+	cfg, err := cfg.complete()
 	if err != nil {
-		return nil, fmt.Errorf("runtime: %w", err)
-	}
-	cfg.Dir = dir
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		return nil, err
 	}
 	switch cfg.Isolation {
 	case IsolationNative:
@@ -30,6 +23,21 @@ func New(cfg Config) (Runtime, error) {
 		return newStrongest(cfg)
 	}
 	return nil, fmt.Errorf("runtime: unknown isolation %q", cfg.Isolation)
+}
+
+func (cfg Config) complete() (Config, error) {
+	if cfg.Dir == "" {
+		return cfg, errors.New("runtime: no directory")
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return cfg, fmt.Errorf("runtime: %w", err)
+	}
+	cfg.Dir = dir
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg, nil
 }
 
 func newStrongest(cfg Config) (Runtime, error) {

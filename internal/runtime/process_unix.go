@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent/proctree"
 )
@@ -105,12 +106,8 @@ func makeDir(name string) error {
 
 // linkMount shows a mount as a link. An empty directory in its place goes.
 func linkMount(root *os.Root, m Mount) error {
-	info, err := os.Stat(m.Source)
-	if err != nil {
+	if err := m.checkSource(); err != nil {
 		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("mount source %s is not a directory", m.Source)
 	}
 	name := strings.TrimPrefix(m.Target, "/")
 	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -187,11 +184,15 @@ func (b *processBox) killAll() error {
 		left = append(left, cmd)
 	}
 	b.mu.Unlock()
-	var errs []error
+	// The box's part of the cookie also finds what ended commands have left.
+	tree := proctree.Tree{Cookie: b.cookie + "."}
 	for _, cmd := range left {
-		errs = append(errs, cmd.Kill())
+		cmd.addTo(&tree)
 	}
-	// What ended commands have left.
-	errs = append(errs, proctree.Tree{Cookie: b.cookie + "."}.Kill())
-	return errors.Join(errs...)
+	tree.Signal = func(sig syscall.Signal) {
+		for _, cmd := range left {
+			cmd.signalGroup(sig)
+		}
+	}
+	return tree.Kill()
 }

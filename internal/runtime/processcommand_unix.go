@@ -182,17 +182,22 @@ func (b *processBox) forget(c *processCommand) bool {
 
 // Kill kills the command and all its descendants.
 func (c *processCommand) Kill() error {
-	pid := c.process.Pid
 	tree := proctree.Tree{Cookie: c.cookie, Signal: c.signalGroup}
+	c.addTo(&tree)
+	return tree.Kill()
+}
+
+// addTo adds the numbers to a tree that are the command's.
+func (c *processCommand) addTo(tree *proctree.Tree) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	pid := c.process.Pid
 	if !c.reaped {
-		tree.Leaders = []int{pid}
+		tree.Leaders = append(tree.Leaders, pid)
 	}
 	if !c.reaped || c.leftover {
-		tree.Sessions = []int{pid}
+		tree.Sessions = append(tree.Sessions, pid)
 	}
-	c.mu.Unlock()
-	return tree.Kill()
 }
 
 func (c *processCommand) signalGroup(sig syscall.Signal) {

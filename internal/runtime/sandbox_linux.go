@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -21,16 +20,13 @@ type sandbox struct {
 	control *control
 	agent   *os.Process
 	cgroup  *sandboxCgroup // nil without cgroups
+	leaves  leaves
 	ready   sandboxagent.Ready
 	mapped  bool
 	done    chan struct{}
 
 	ending, closing  sync.Once
 	endErr, closeErr error
-
-	leaves atomic.Uint64 // cgroups made for commands
-	mu     sync.Mutex
-	busy   []string // cgroups of ended commands that left something running
 }
 
 // serve handles what the agent says until there is no agent any more. The end
@@ -123,6 +119,7 @@ func (s *sandbox) enterCgroup(all *cgroups) (*os.File, error) {
 	if s.cgroup, err = all.create(s.id); err != nil {
 		return nil, err
 	}
+	s.leaves.group = s.cgroup
 	return s.cgroup.leaf("agent")
 }
 
@@ -155,5 +152,6 @@ func (s *sandbox) removeCgroup() error {
 	if s.cgroup == nil {
 		return nil
 	}
+	s.leaves.close()
 	return s.cgroup.remove()
 }

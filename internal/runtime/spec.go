@@ -2,11 +2,13 @@ package runtime
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 var idPattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
@@ -47,6 +49,18 @@ func (m Mount) check() error {
 		if m.Target == "/" || m.Target == taken || within(m.Target, taken) && taken != "/usr" && taken != "/etc" {
 			return fmt.Errorf("mount target %q is the system's", m.Target)
 		}
+	}
+	return nil
+}
+
+// checkSource makes sure that there is a directory to mount.
+func (m Mount) checkSource() error {
+	info, err := os.Stat(m.Source)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return fmt.Errorf("mount source %s: %w", m.Source, err)
 	}
 	return nil
 }

@@ -33,6 +33,10 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 	return box, nil
 }
 
+// agentThreads gives an agent room for those of its threads that wait in the
+// kernel, also on a machine with one processor.
+const agentThreads = "GOMAXPROCS=4"
+
 // launch starts the agent in its namespaces, and returns the pipe that it
 // complains to until it is set up.
 func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error) {
@@ -63,7 +67,7 @@ func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error
 	defer stderr.Close()
 	box.agent, err = os.StartProcess(n.program.path, []string{sandboxagent.Name}, &os.ProcAttr{
 		Dir:   "/",
-		Env:   []string{sandboxagent.Marker},
+		Env:   []string{sandboxagent.Marker, agentThreads},
 		Files: []*os.File{n.null, n.null, stderr, theirs},
 		Sys:   attr,
 	})
@@ -89,6 +93,11 @@ func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
 	if setup.Layer, err = trees.add(n.layers.path(spec.ID)); err != nil {
 		return err
 	}
+	if n.template != "" {
+		if setup.Template, err = trees.add(n.template); err != nil {
+			return err
+		}
+	}
 	if setup.Usr, box.mapped, err = trees.usr(); err != nil {
 		return err
 	}
@@ -96,6 +105,9 @@ func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
 		setup.Skeleton = n.skeleton
 	}
 	for _, m := range spec.Mounts {
+		if err := m.checkSource(); err != nil {
+			return err
+		}
 		tree, err := trees.volume(m.Source)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -114,31 +113,23 @@ func ownerOf(name string) int {
 	return int(st.Uid)
 }
 
-// Bounds of usrSkeleton.
-const (
-	skeletonDepth = 4
-	skeletonDirs  = 64
-)
+// installDirs are where installers write below /usr.
+var installDirs = []string{
+	"/usr", "/usr/bin", "/usr/lib", "/usr/share", "/usr/lib/node_modules", "/usr/lib/python3/dist-packages",
+	"/usr/local", "/usr/local/*", "/usr/local/lib/*", "/usr/local/share/*", "/usr/local/lib/python3*/*-packages",
+}
 
-// usrSkeleton lists the directories below /usr that installers write to. Where
-// root's files are nobody's in the sandbox, its root gets these of its own,
-// over the host's.
+// usrSkeleton lists the directories below /usr that the sandbox's root gets of
+// its own, over the host's, where those are nobody's in the sandbox.
 func usrSkeleton() []string {
-	dirs := []string{".", "bin", "lib", "share"}
-	if info, err := os.Lstat("/usr/lib/node_modules"); err == nil && info.IsDir() {
-		dirs = append(dirs, "lib/node_modules")
+	var dirs []string
+	for _, pattern := range installDirs {
+		names, _ := filepath.Glob(pattern)
+		for _, name := range names {
+			if info, err := os.Lstat(name); err == nil && info.IsDir() {
+				dirs = append(dirs, strings.TrimPrefix(name, "/usr"))
+			}
+		}
 	}
-	const local = "/usr/local"
-	filepath.WalkDir(local, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.IsDir() {
-			return nil
-		}
-		rel := strings.TrimPrefix(strings.TrimPrefix(name, local), "/")
-		if len(dirs) == skeletonDirs || strings.Count(rel, "/") >= skeletonDepth {
-			return fs.SkipDir
-		}
-		dirs = append(dirs, filepath.Join("local", rel))
-		return nil
-	})
 	return dirs
 }

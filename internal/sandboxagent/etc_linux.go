@@ -3,6 +3,7 @@ package sandboxagent
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 )
@@ -25,14 +26,31 @@ var etcTrees = []string{
 // maxEtcFile bounds what is copied; ld.so.cache is the largest.
 const maxEtcFile = 1 << 20
 
+// IdentityFiles are those of a root that no other has.
+var IdentityFiles = []string{"/etc/hostname", "/etc/hosts"}
+
 func (b *builder) holdEtc() error {
-	b.files = map[string]file{
-		"/etc/hostname":      text(b.setup.Hostname + "\n"),
-		"/etc/hosts":         text("127.0.0.1 localhost " + b.setup.Hostname + "\n::1 localhost ip6-localhost ip6-loopback\n"),
-		"/etc/nsswitch.conf": text("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n"),
-		"/etc/passwd":        text("root:x:0:0:root:" + b.setup.Home + ":" + shell() + "\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
-		"/etc/group":         text("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
+	for _, name := range etcTrees {
+		if err := b.holdReadOnly(name); err != nil {
+			return err
+		}
 	}
+	b.files = map[string]file{
+		"/etc/hostname": text(b.setup.Hostname + "\n"),
+		"/etc/hosts":    text("127.0.0.1 localhost " + b.setup.Hostname + "\n::1 localhost ip6-localhost ip6-loopback\n"),
+	}
+	if b.template < 0 {
+		b.readEtc()
+	}
+	return nil
+}
+
+func (b *builder) readEtc() {
+	maps.Copy(b.files, map[string]file{
+		"/etc/nsswitch.conf": text("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n"),
+		"/etc/passwd":        text("root:x:0:0:root:" + b.setup.Home + ":" + b.shell + "\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
+		"/etc/group":         text("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
+	})
 	for _, name := range etcFiles {
 		name = "/etc/" + name
 		info, err := os.Stat(name)
@@ -43,12 +61,6 @@ func (b *builder) holdEtc() error {
 			b.files[name] = file{data: data, mode: 0o644}
 		}
 	}
-	for _, name := range etcTrees {
-		if err := b.holdReadOnly(name); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func text(s string) file { return file{data: []byte(s), mode: 0o644} }
@@ -71,9 +83,31 @@ var rootDirs = []struct {
 	{"/var/lib", 0o755}, {"/var/log", 0o755}, {"/var/tmp", 0o777 | fs.ModeSticky}, {"/workspace", 0o755},
 }
 
-// populate fills the root that was just entered. A layer that was used before
-// keeps what it has.
+// populate fills the root that was just entered, as far as there is no
+// template under it. A layer that was used before keeps what it has.
 func (b *builder) populate() error {
+	if b.template >= 0 {
+		return nil
+	}
+	if err := b.makeDirs(); err != nil {
+		return err
+	}
+	return b.createFiles("/")
+}
+
+func (b *builder) createFiles(root string) error {
+	if err := os.MkdirAll(path.Join(root, "etc"), 0o755); err != nil {
+		return err
+	}
+	for name, f := range b.files {
+		if err := create(path.Join(root, name), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) makeDirs() error {
 	for _, dir := range rootDirs {
 		err := os.Mkdir(dir.name, dir.mode)
 		if errors.Is(err, fs.ErrExist) {
@@ -86,18 +120,10 @@ func (b *builder) populate() error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(path.Clean(b.setup.Home), 0o755); err != nil {
-		return err
-	}
 	for name, target := range b.links {
 		if err := os.Symlink(target, name); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	for name, f := range b.files {
-		if err := create(name, f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return os.MkdirAll(path.Clean(b.setup.Home), 0o755)
 }

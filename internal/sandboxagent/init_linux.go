@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,9 +19,9 @@ func init() {
 	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, Name+":", err)
-		os.Exit(exitRefused)
+		syscall.Exit(exitRefused)
 	}
-	os.Exit(0)
+	syscall.Exit(0)
 }
 
 func run() error {

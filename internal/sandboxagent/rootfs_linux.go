@@ -23,12 +23,15 @@ type builder struct {
 	fds   []int // passed by the server, closed by the caller
 	ready Ready
 
-	held   []held
-	links  map[string]string
-	files  map[string]file
-	layer  int
-	usr    int
-	volume []held
+	held     []held
+	links    map[string]string
+	files    map[string]file
+	shell    string
+	layer    int
+	usr      int
+	template int // or -1
+	root     int // the new root, once it is mounted
+	volume   []held
 }
 
 // held is a detached mount and where it goes.
@@ -48,11 +51,11 @@ func prepare(setup *Setup, fds []int) (*Ready, error) {
 	if err := checkOutside(setup); err != nil {
 		return nil, err
 	}
-	b := &builder{setup: setup, fds: fds, layer: -1, usr: -1}
+	b := &builder{setup: setup, fds: fds, layer: -1, usr: -1, template: -1, root: -1}
 	defer b.release()
 	steps := []func() error{
 		private, b.holdSources, b.holdRoots, b.holdKernel, b.holdDevices, b.holdEtc,
-		b.stage, b.holdUsr, pivot, b.populate, b.attach, b.attachVolumes, b.identify,
+		b.stage, b.holdUsr, b.holdRoot, b.pivot, b.populate, b.attach, b.attachVolumes, b.identify,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -66,7 +69,7 @@ func (b *builder) release() {
 	for _, h := range append(b.held, b.volume...) {
 		unix.Close(h.fd)
 	}
-	for _, fd := range []int{b.layer, b.usr} {
+	for _, fd := range []int{b.layer, b.usr, b.template, b.root} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -106,6 +109,11 @@ func (b *builder) holdSources() (err error) {
 	if b.usr, err = b.tree(b.setup.Usr); err != nil {
 		return err
 	}
+	if b.setup.Template != (Tree{}) {
+		if b.template, err = b.tree(b.setup.Template); err != nil {
+			return err
+		}
+	}
 	for _, m := range b.setup.Mounts {
 		fd, err := b.tree(m.Tree)
 		if err != nil {
@@ -122,6 +130,7 @@ func (b *builder) holdSources() (err error) {
 // holdRoots takes hold of the directories beside /usr that hold programs and
 // libraries. On most hosts they are links into /usr.
 func (b *builder) holdRoots() error {
+	b.shell = shell()
 	b.links = make(map[string]string)
 	for _, name := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
 		if target, err := os.Readlink(name); err == nil {
@@ -154,28 +163,36 @@ func (b *builder) stage() error {
 	if err := attach(b.layer, stage); err != nil {
 		return err
 	}
-	if err := attach(b.usr, stage+"/lower"); err != nil {
+	if err := attach(b.usr, stage+"/usr-lower"); err != nil {
 		return err
 	}
 	for _, dir := range b.setup.Skeleton {
-		if err := os.MkdirAll(path.Join(stage, "upper", dir), 0o755); err != nil {
+		if err := os.MkdirAll(path.Join(stage, "usr", dir), 0o755); err != nil {
 			return err
 		}
 	}
-	return nil
+	if b.template < 0 {
+		return nil
+	}
+	return attach(b.template, stage+"/root-lower")
+}
+
+// overlay makes a writable view of a staged tree.
+func overlay(name string) (int, error) {
+	return newFS("overlay", unix.MOUNT_ATTR_NODEV,
+		[]string{"userxattr"},
+		[]string{"lowerdir", stage + "/" + name + "-lower"},
+		[]string{"upperdir", stage + "/" + name},
+		[]string{"workdir", stage + "/" + name + "-work"})
 }
 
 // holdUsr makes the sandbox's /usr: the host's with a writable layer, or,
 // where the layer's file system cannot be one, read-only.
 func (b *builder) holdUsr() error {
-	fd, err := newFS("overlay", unix.MOUNT_ATTR_NODEV,
-		[]string{"userxattr"},
-		[]string{"lowerdir", stage + "/lower"},
-		[]string{"upperdir", stage + "/upper"},
-		[]string{"workdir", stage + "/work"})
+	fd, err := overlay("usr")
 	b.ready.Overlay = err == nil
 	if err != nil {
-		fd, err = CloneTree(stage + "/lower")
+		fd, err = CloneTree(stage + "/usr-lower")
 		if err != nil {
 			return err
 		}
@@ -188,15 +205,28 @@ func (b *builder) holdUsr() error {
 	return nil
 }
 
-// pivot makes the layer's root directory the root, and lets go of the host's.
-func pivot() error {
-	const root = stage + "/root"
-	fd, err := CloneTree(root)
-	if err != nil {
-		return err
+// holdRoot makes the sandbox's root: over a template, or an empty directory.
+func (b *builder) holdRoot() (err error) {
+	if b.template >= 0 {
+		// Before the mount, or overlayfs would have to copy the directory.
+		if err := b.createFiles(stage + "/root"); err != nil {
+			return err
+		}
+		if b.root, err = overlay("root"); err == nil {
+			return nil
+		}
+		unix.Close(b.template)
+		b.template = -1
+		b.readEtc()
 	}
-	defer unix.Close(fd)
-	if err := attach(fd, root); err != nil {
+	b.root, err = CloneTree(stage + "/root")
+	return err
+}
+
+// pivot makes the new root the root, and lets go of the host's.
+func (b *builder) pivot() error {
+	const root = stage + "/root"
+	if err := attach(b.root, root); err != nil {
 		return err
 	}
 	if err := unix.Chdir(root); err != nil {

@@ -61,8 +61,10 @@ type Setup struct {
 	// Outside are the inode numbers of the server's namespaces. The agent
 	// refuses to work in any of them.
 	Outside map[string]uint64 `json:"outside"`
-	// Layer is the sandbox's directory with root, upper, work and lower.
+	// Layer is the sandbox's directory: see LayerDirs.
 	Layer Tree `json:"layer"`
+	// Template is a root to put the sandbox's own over, if there is one yet.
+	Template Tree `json:"template"`
 	// Usr is the host's /usr.
 	Usr Tree `json:"usr"`
 	// Skeleton are directories below /usr that the sandbox's root owns, for
@@ -70,6 +72,11 @@ type Setup struct {
 	Skeleton []string `json:"skeleton,omitempty"`
 	Mounts   []Mount  `json:"mounts,omitempty"`
 }
+
+// LayerDirs are the directories of a layer. Writable are the root and what is
+// over /usr, each with one that overlayfs works in. The others are where the
+// agent mounts what lies under them.
+var LayerDirs = []string{"root", "root-work", "root-lower", "usr", "usr-work", "usr-lower"}
 
 // Tree is a file tree of the host: a detached mount passed along, or a path
 // that the agent can reach by itself.

@@ -24,10 +24,12 @@ func LookPath(name, dir string, env []string) (string, error) {
 	var denied error
 	for _, entry := range strings.Split(Getenv(env, "PATH"), ":") {
 		file := path.Join(at(dir, entry), name)
-		switch err := executable(file); err {
-		case nil:
+		err := executable(file)
+		if err == nil {
 			return file, nil
-		case syscall.EACCES:
+		}
+		// A directory that may not be searched has nothing.
+		if err == syscall.EACCES && exists(file) {
 			denied = err
 		}
 	}
@@ -49,10 +51,16 @@ func executable(file string) error {
 	if err := syscall.Stat(file, &st); err != nil {
 		return err
 	}
-	if st.Mode&syscall.S_IFMT != syscall.S_IFREG || st.Mode&0o111 == 0 {
+	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
 		return syscall.EACCES
 	}
-	return nil
+	const execute = 1
+	return syscall.Access(file, execute)
+}
+
+func exists(file string) bool {
+	var st syscall.Stat_t
+	return syscall.Stat(file, &st) == nil
 }
 
 // CheckDir reports why dir cannot be a working directory.

@@ -1,0 +1,70 @@
+package runtime
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var modes = []mode{
+	{"native", func(cfg Config) (Runtime, error) { return asRuntime(openNative(cfg, true)) }},
+	{"native-search", func(cfg Config) (Runtime, error) { return asRuntime(openNative(cfg, false)) }},
+	{"process", newProcess},
+}
+
+func asRuntime(n *native, err error) (Runtime, error) {
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func hostHoldings(h *held) {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	var open []string
+	for _, fd := range fds {
+		if target, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil {
+			open = append(open, target)
+		}
+	}
+	slices.Sort(open)
+	h.descriptors = strings.Join(open, " ")
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	h.mounts = bytes.Count(mounts, []byte("\n"))
+	h.children = len(children())
+}
+
+// cgroupsIn lists the cgroups of a runtime's sandboxes.
+func cgroupsIn(dir string) []string {
+	prefix, err := cgroupPrefix(dir)
+	if err != nil {
+		return nil
+	}
+	dirs, _ := (&cgroups{prefix: prefix}).list()
+	return dirs
+}
+
+// children lists the processes that this one is the parent of.
+func children() []int {
+	var list []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(data), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+func (r *processRuntime) base() *layers { return r.layers }
+func (n *native) base() *layers         { return n.layers }

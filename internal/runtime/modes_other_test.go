@@ -1,0 +1,11 @@
+//go:build unix && !linux
+
+package runtime
+
+var modes = []mode{{"process", newProcess}}
+
+func hostHoldings(*held) {}
+
+func (r *processRuntime) base() *layers { return r.layers }
+
+func cgroupsIn(string) []string { return nil }
