@@ -225,7 +225,7 @@ func driveDataplane(t *testing.T, ctx context.Context, s *localServer) { //nolin
 // driveInternal calls what no facade wraps: services call it, not users.
 func driveInternal(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first
 	sb := ok[*sandboxclient.Sandbox](t)(s.c.Create(ctx, &sandboxclient.CreateSandbox{Name: "internal"}))
-	defer sb.Delete(ctx) //nolint:errcheck // the server goes away as well
+	defer sb.Delete(ctx)
 	api := s.c.API()
 	post := func(resp *http.Response, err error) int {
 		t.Helper()

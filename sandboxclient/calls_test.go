@@ -20,7 +20,7 @@ import (
 // TestWireTimeouts: the server waits as long as the context allows.
 func TestWireTimeouts(t *testing.T) {
 	t.Parallel()
-	volume := func(ctx context.Context, c *sandboxclient.Client) { //nolint:thelper // the call under test
+	volume := func(ctx context.Context, c *sandboxclient.Client) {
 		_, _ = c.Volumes.Create(ctx, &sandboxclient.CreateVolume{Name: "v", Size: "1Gi"})
 	}
 	pool := func(ctx context.Context, c *sandboxclient.Client) {

@@ -50,7 +50,7 @@ func TestUnsentIsRepeated(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = chain(t, &http.Client{Transport: &http.Transport{}}).Do(request(t, http.MethodPost, address, strings.NewReader("x"))) //nolint:bodyclose // there is none
+	_, err = chain(t, &http.Client{Transport: &http.Transport{}}).Do(request(t, http.MethodPost, address, strings.NewReader("x")))
 	if !transport.Unsent(err) || !strings.Contains(err.Error(), "after 3 attempts") {
 		t.Errorf("error %v, want one of three attempts of which nothing was sent", err)
 	}
@@ -68,7 +68,7 @@ func TestSentIsNotRepeated(t *testing.T) {
 	defer srv.Close()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		requests.Store(0)
-		_, err := chain(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request(t, method, srv.URL, nil)) //nolint:bodyclose // there is none
+		_, err := chain(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request(t, method, srv.URL, nil))
 		if err == nil || transport.Unsent(err) || requests.Load() != 1 {
 			t.Errorf("%s: %d requests, error %v", method, requests.Load(), err)
 		}
@@ -142,7 +142,7 @@ func TestCancelledPause(t *testing.T) {
 			return status(http.StatusTooManyRequests, "30"), nil
 		}).client()
 		start := time.Now()
-		_, err := chain(t, hc).Do(request(t, http.MethodGet, "https://h.test/", nil).WithContext(ctx)) //nolint:bodyclose // there is none
+		_, err := chain(t, hc).Do(request(t, http.MethodGet, "https://h.test/", nil).WithContext(ctx))
 		if !errors.Is(err, context.Canceled) || time.Since(start) != time.Second {
 			t.Errorf("error %v after %s", err, time.Since(start))
 		}
@@ -153,7 +153,7 @@ func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for value, want := range map[string]time.Duration{
-			"2": 2 * time.Second, " 1.5 ": 1500 * time.Millisecond, "-3": 0, "0": 0,
+			"2": 2 * time.Second, "1.5": 1500 * time.Millisecond, "-3": 0, "0": 0,
 			time.Now().Add(time.Minute).UTC().Format(http.TimeFormat):  time.Minute,
 			time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat): 0,
 		} {
