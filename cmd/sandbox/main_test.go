@@ -40,7 +40,7 @@ func command(t *testing.T, args ...string) (cmd *exec.Cmd, temp string) {
 	}
 	temp = t.TempDir()
 	cmd = exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = []string{"SANDBOX_TEST_AS_COMMAND=1", "TMPDIR=" + temp, "PATH=" + os.Getenv("PATH"), "HOME=" + temp}
+	cmd.Env = []string{"SANDBOX_TEST_AS_COMMAND=1", "TMPDIR=" + temp, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + temp}
 	return cmd, temp
 }
 
