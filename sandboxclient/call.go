@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -61,32 +60,33 @@ func fetch[T any](ctx context.Context, op operation, send func(context.Context) 
 	defer resp.Body.Close()
 	body, err := transport.ReadAll(resp.Body, maxAnswer)
 	if err != nil {
-		return nil, op.broken(resp, err)
+		return nil, op.cut(resp, err)
 	}
 	v := new(T)
 	if err := json.Unmarshal(body, v); err != nil {
-		return nil, op.broken(resp, err)
+		return nil, op.broken(resp, "the answer is not the JSON of this API: ", err, ErrProtocol)
 	}
 	return v, nil
 }
 
-// broken reports a success whose content is of no use.
-func (op operation) broken(resp *http.Response, cause error) *APIError {
-	e := &APIError{Op: op.name, Name: op.resource, StatusCode: resp.StatusCode, cause: cause}
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
+// cut reports a success whose content did not arrive.
+func (op operation) cut(resp *http.Response, cause error) *APIError {
 	switch {
 	case errors.Is(cause, transport.ErrTooLarge):
-		e.Message, e.kinds = cause.Error(), kinds(ErrTooLarge)
-	case errors.As(cause, &syntax), errors.As(cause, &kind), errors.Is(cause, io.ErrUnexpectedEOF):
-		e.Message, e.kinds = "the answer is not the JSON of this API: "+cause.Error(), kinds(ErrProtocol)
+		return op.broken(resp, "", cause, ErrTooLarge)
+	case late(cause):
+		return op.broken(resp, "the answer was cut off: ", cause, ErrConnection, ErrTimeout)
 	default:
-		e.Message, e.kinds = "the answer was cut off: "+cause.Error(), kinds(ErrConnection)
+		return op.broken(resp, "the answer was cut off: ", cause, ErrConnection)
 	}
+}
+
+// broken reports a success whose content is of no use.
+func (op operation) broken(resp *http.Response, what string, cause error, kinds ...error) *APIError {
 	if op.effect {
-		e.kinds = append(e.kinds, ErrOutcomeUnknown)
+		kinds = append(kinds, ErrOutcomeUnknown)
 	}
-	return e
+	return &APIError{Op: op.name, Name: op.resource, StatusCode: resp.StatusCode, Message: what + cause.Error(), kinds: kinds, cause: cause}
 }
 
 // answerMargin is what a waiting request may take longer than the server

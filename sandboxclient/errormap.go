@@ -148,6 +148,7 @@ func readError(op string, resp *http.Response) *APIError {
 }
 
 // parse reads the three shapes of the error envelope, and the one without it.
+// What does not fit stays empty.
 func (e *APIError) parse(body []byte) {
 	type object struct {
 		Error   string `json:"error"`
@@ -158,20 +159,18 @@ func (e *APIError) parse(body []byte) {
 		Detail json.RawMessage `json:"detail"`
 		object
 	}
-	if json.Unmarshal(body, &envelope) != nil {
-		return
-	}
+	_ = json.Unmarshal(body, &envelope)
 	detail := envelope.object
 	switch {
 	case len(envelope.Detail) == 0:
 	case envelope.Detail[0] == '"':
-		_ = json.Unmarshal(envelope.Detail, &e.Message) // a JSON string, as its first byte says
+		_ = json.Unmarshal(envelope.Detail, &e.Message)
 		return
 	case envelope.Detail[0] == '[':
 		e.parseFields(envelope.Detail)
 		return
 	default:
-		_ = json.Unmarshal(envelope.Detail, &detail) // what does not fit stays empty
+		_ = json.Unmarshal(envelope.Detail, &detail)
 	}
 	e.Code, e.Message, e.RequestID = detail.Error, detail.Message, detail.ErrorID
 }
@@ -182,9 +181,7 @@ func (e *APIError) parseFields(detail []byte) {
 		Msg  string `json:"msg"`
 		Type string `json:"type"`
 	}
-	if json.Unmarshal(detail, &items) != nil {
-		return
-	}
+	_ = json.Unmarshal(detail, &items)
 	var messages []string
 	for _, item := range items {
 		f := FieldError{Message: item.Msg, Type: item.Type}
@@ -212,8 +209,12 @@ func sendError(op string, err error, effect bool) *APIError {
 	default:
 		e.kinds = kinds(ErrConnection)
 	}
-	if transport.TimedOut(err) || errors.Is(err, context.DeadlineExceeded) {
+	if late(err) {
 		e.kinds = append(e.kinds, ErrTimeout)
 	}
 	return e
+}
+
+func late(err error) bool {
+	return transport.TimedOut(err) || errors.Is(err, context.DeadlineExceeded)
 }

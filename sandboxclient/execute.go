@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,8 +66,7 @@ func (s *Sandbox) Execute(ctx context.Context, command string, opts *ExecuteOpti
 	if err := checkExecute(op.name, command, o); err != nil {
 		return nil, err
 	}
-	seconds := int((o.Timeout + time.Second - 1) / time.Second)
-	seconds = waitSeconds(ctx, seconds, int(defaultCommandTimeout/time.Second), 1, 300)
+	seconds := waitSeconds(ctx, wholeSeconds(o.Timeout), int(defaultCommandTimeout/time.Second), 1, 300)
 	body := gen.ExecuteRequest{
 		Command: command,
 		Timeout: seconds,
@@ -94,6 +94,16 @@ func (s *Sandbox) Execute(ctx context.Context, command string, opts *ExecuteOpti
 		result.ExitCode = *answer.ExitCode
 	}
 	return result, nil
+}
+
+// wholeSeconds rounds up; what is as good as for ever stays a number that all
+// platforms have.
+func wholeSeconds(d time.Duration) int {
+	s := d / time.Second
+	if d%time.Second > 0 {
+		s++
+	}
+	return int(min(s, math.MaxInt32))
 }
 
 func checkExecute(op, command string, o ExecuteOptions) error {

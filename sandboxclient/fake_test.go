@@ -19,9 +19,9 @@ const (
 
 // request is what a fake saw of a request.
 type request struct {
-	method, path string
-	header       http.Header
-	body         string
+	method, host, path, query string
+	header                    http.Header
+	body                      string
 }
 
 // fake is a transport that answers every request with a function and notes
@@ -32,11 +32,12 @@ type fake struct {
 
 	mu   sync.Mutex
 	seen []request
+	open int // answers whose body is not closed
 }
 
 // RoundTrip notes the request and answers it.
 func (f *fake) RoundTrip(req *http.Request) (*http.Response, error) {
-	r := request{method: req.Method, path: req.URL.EscapedPath(), header: req.Header.Clone()}
+	r := request{method: req.Method, host: req.URL.Host, path: req.URL.EscapedPath(), query: req.URL.RawQuery, header: req.Header.Clone()}
 	if req.Body != nil && !f.unread {
 		body, err := io.ReadAll(req.Body)
 		if err != nil {
@@ -51,7 +52,29 @@ func (f *fake) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		defer req.Body.Close()
 	}
-	return f.answer(n, req)
+	resp, err := f.answer(n, req)
+	if err == nil {
+		f.mu.Lock()
+		f.open++
+		f.mu.Unlock()
+		resp.Body = &tracked{ReadCloser: resp.Body, closed: sync.OnceFunc(func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.open--
+		})}
+	}
+	return resp, err
+}
+
+// tracked is a body that tells when it is closed.
+type tracked struct {
+	io.ReadCloser
+	closed func()
+}
+
+func (b *tracked) Close() error {
+	b.closed()
+	return b.ReadCloser.Close()
 }
 
 func (f *fake) requests() []request {
@@ -90,7 +113,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// client is a client of the fake, without retries.
+// client is a client of the fake, without retries. The test fails if the body
+// of an answer is still open at its end.
 func client(t *testing.T, f *fake, opts ...sandboxclient.Option) *sandboxclient.Client {
 	t.Helper()
 	c, err := sandboxclient.New(append([]sandboxclient.Option{
@@ -103,6 +127,13 @@ func client(t *testing.T, f *fake, opts ...sandboxclient.Option) *sandboxclient.
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.open != 0 {
+			t.Errorf("the bodies of %d answers were not closed", f.open)
+		}
+	})
 	return c
 }
 

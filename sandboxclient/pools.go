@@ -93,7 +93,7 @@ func (p *Pools) Update(ctx context.Context, name string, update *PoolUpdate) (*P
 	if body == (PoolUpdate{}) {
 		return p.get(ctx, "update pool", name)
 	}
-	op, err := named("update pool", name, poolUpdateRules)
+	op, err := changing("update pool", name, poolUpdateRules)
 	ck := checks{op: op.name, err: err}
 	if body.Name != "" {
 		ck.poolName("new name", body.Name)
@@ -112,7 +112,7 @@ func (p *Pools) Update(ctx context.Context, name string, update *PoolUpdate) (*P
 // Delete deletes a pool and the sandboxes that wait in it (DELETE
 // /pools/{name}). Errors: [ErrNotFound].
 func (p *Pools) Delete(ctx context.Context, name string) error {
-	op, err := named("delete pool", name, poolRules)
+	op, err := changing("delete pool", name, poolRules)
 	if err != nil {
 		return err
 	}

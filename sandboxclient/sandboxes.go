@@ -179,7 +179,7 @@ func (c *Client) Status(ctx context.Context, name string) (*StatusReport, error)
 // sent too. Errors: [ErrNotFound], [ErrNameConflict], [ErrInvalid],
 // [ErrNotReady] for a proxy that needs a running sandbox.
 func (c *Client) Update(ctx context.Context, name string, update *SandboxUpdate) (*Sandbox, error) {
-	op, err := named("update sandbox", name, sandboxUpdateRules)
+	op, err := changing("update sandbox", name, sandboxUpdateRules)
 	ck := checks{op: op.name, err: err}
 	body := pointed(update)
 	ck.optionalName("new name", body.Name)
@@ -205,7 +205,7 @@ func (c *Client) Update(ctx context.Context, name string, update *SandboxUpdate)
 // Delete deletes a sandbox, running or not (DELETE /boxes/{name}). Errors:
 // [ErrNotFound].
 func (c *Client) Delete(ctx context.Context, name string) error {
-	op, err := named("delete sandbox", name, sandboxRules)
+	op, err := changing("delete sandbox", name, sandboxRules)
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func (c *Client) DeleteBatch(ctx context.Context, names ...string) (*BatchDelete
 // Start starts a stopped or failed sandbox and returns at once (POST
 // /boxes/{name}/start); see [Sandbox.WaitReady]. Errors: [ErrNotFound].
 func (c *Client) Start(ctx context.Context, name string) (*Sandbox, error) {
-	op, err := named("start sandbox", name, sandboxRules)
+	op, err := changing("start sandbox", name, sandboxRules)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (c *Client) Start(ctx context.Context, name string) (*Sandbox, error) {
 // Stop stops a sandbox: its processes end, its files stay (POST
 // /boxes/{name}/stop). Errors: [ErrNotFound].
 func (c *Client) Stop(ctx context.Context, name string) error {
-	op, err := named("stop sandbox", name, sandboxRules)
+	op, err := changing("stop sandbox", name, sandboxRules)
 	if err != nil {
 		return err
 	}

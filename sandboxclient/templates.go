@@ -89,7 +89,7 @@ func (t *Templates) List(ctx context.Context, params *ListTemplatesParams) iter.
 // Update renames a template (PATCH /templates/{name}); all else about it is
 // fixed. Errors: [ErrNotFound], [ErrNameConflict].
 func (t *Templates) Update(ctx context.Context, name string, update *TemplateUpdate) (*Template, error) {
-	op, err := named("update template", name, templateUpdateRules)
+	op, err := changing("update template", name, templateUpdateRules)
 	ck := checks{op: op.name, err: err}
 	body := pointed(update)
 	ck.name("new name", body.Name)
@@ -104,7 +104,7 @@ func (t *Templates) Update(ctx context.Context, name string, update *TemplateUpd
 // Delete deletes a template (DELETE /templates/{name}). Errors: [ErrNotFound],
 // [ErrInUse] while a sandbox or pool uses it.
 func (t *Templates) Delete(ctx context.Context, name string) error {
-	op, err := named("delete template", name, templateDeleteRules)
+	op, err := changing("delete template", name, templateDeleteRules)
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,13 @@ func named(op, name string, rules [][]rule) (operation, error) {
 	return operation{name: op, resource: name, rules: rules}, ck.err
 }
 
+// changing is an operation that changes something that exists.
+func changing(op, name string, rules [][]rule) (operation, error) {
+	o, err := named(op, name, rules)
+	o.effect = true
+	return o, err
+}
+
 // List yields volumes (GET /volumes), page by page; params may be nil. The
 // error, if any, comes last.
 func (v *Volumes) List(ctx context.Context, params *ListVolumesParams) iter.Seq2[*Volume, error] {
@@ -120,7 +127,7 @@ func (v *Volumes) Update(ctx context.Context, name string, update *VolumeUpdate)
 	if body == (VolumeUpdate{}) {
 		return v.get(ctx, "update volume", name)
 	}
-	op, err := named("update volume", name, volumeUpdateRules)
+	op, err := changing("update volume", name, volumeUpdateRules)
 	ck := checks{op: op.name, err: err}
 	ck.optionalName("new name", body.Name)
 	if ck.err != nil {
@@ -134,7 +141,7 @@ func (v *Volumes) Update(ctx context.Context, name string, update *VolumeUpdate)
 // Delete deletes a volume (DELETE /volumes/{name}). Errors: [ErrNotFound],
 // [ErrInUse] while a template mounts it.
 func (v *Volumes) Delete(ctx context.Context, name string) error {
-	op, err := named("delete volume", name, volumeDeleteRules)
+	op, err := changing("delete volume", name, volumeDeleteRules)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -29,51 +30,85 @@ const (
 	killFile  = "cgroup.kill"
 )
 
-// openCgroups finds where to make cgroups, and removes those of a runtime in
-// the same directory that was killed.
+// openCgroups finds where to make cgroups, and removes those of runtimes that
+// were killed: all of one in the same directory, and of others what has long
+// been empty.
 func openCgroups(dir string, ids idMap) (*cgroups, error) {
-	prefix, err := cgroupPrefix(dir)
+	own, err := ownCgroup()
 	if err != nil {
 		return nil, err
 	}
-	c := &cgroups{prefix: prefix, ids: ids}
-	old, err := c.list()
+	c := &cgroups{prefix: cgroupPrefix(own, dir), ids: ids}
+	old, err := listCgroups(filepath.Join(own, cgroupName))
 	if err != nil {
 		return nil, err
 	}
 	for _, dir := range old {
-		if err := removeCgroup(dir); err != nil {
-			return nil, err
+		switch {
+		case strings.HasPrefix(dir, c.prefix):
+			if err := removeCgroup(dir); err != nil {
+				return nil, err
+			}
+		case abandoned(dir):
+			removeCgroup(dir) // or the next one does
 		}
 	}
 	return c, nil
 }
 
-// list returns the cgroups of sandboxes.
-func (c *cgroups) list() ([]string, error) {
-	parent, prefix := filepath.Split(c.prefix)
+// cgroupName begins the names of all cgroups of sandboxes.
+const cgroupName = "langsandbox-"
+
+// cgroupPrefix begins the paths of those of a runtime in dir.
+func cgroupPrefix(own, dir string) string {
+	name := fnv.New64a()
+	name.Write([]byte(dir))
+	return filepath.Join(own, fmt.Sprintf("%s%016x-", cgroupName, name.Sum64()))
+}
+
+// listCgroups returns the cgroups whose paths begin with prefix.
+func listCgroups(prefix string) ([]string, error) {
+	parent, name := filepath.Split(prefix)
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return nil, err
 	}
 	var dirs []string
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), prefix) {
+		if strings.HasPrefix(entry.Name(), name) {
 			dirs = append(dirs, filepath.Join(parent, entry.Name()))
 		}
 	}
 	return dirs, nil
 }
 
-// cgroupPrefix begins the names of cgroups of a runtime in dir.
-func cgroupPrefix(dir string) (string, error) {
-	own, err := ownCgroup()
-	if err != nil {
-		return "", err
+// cgroupStart is longer than it takes to start an agent in a new cgroup, which
+// then has a process as long as the sandbox runs.
+const cgroupStart = time.Minute
+
+func abandoned(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil || time.Since(info.ModTime()) < cgroupStart {
+		return false
 	}
-	name := fnv.New64a()
-	name.Write([]byte(dir))
-	return filepath.Join(own, fmt.Sprintf("sandbox-%016x-", name.Sum64())), nil
+	file, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return unpopulated(file)
+}
+
+// unpopulated reports whether there are no processes in a cgroup or below it.
+func unpopulated(dir *os.File) bool {
+	fd, err := unix.Openat(int(dir.Fd()), "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 256)
+	n, err := unix.Read(fd, buf)
+	return err == nil && bytes.Contains(buf[:n], []byte("populated 0\n"))
 }
 
 // ownCgroup finds the cgroup of this process.

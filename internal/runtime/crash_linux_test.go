@@ -267,7 +267,7 @@ func TestAgentRefuses(t *testing.T) {
 	for _, test := range tests {
 		cmd := &exec.Cmd{Path: selfExe, Args: append([]string{sandboxagent.Name}, test.args...), Env: append([]string{"A=1"}, test.env...), ExtraFiles: test.files}
 		if test.flags != 0 {
-			inNamespaces(cmd, test.flags)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: test.flags | syscall.CLONE_NEWUSER}
 		}
 		output, err := cmd.CombinedOutput()
 		var exit *exec.ExitError

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -44,19 +43,6 @@ func (l *leaf) next() (ticket uint64, usable bool) {
 	defer l.mu.Unlock()
 	l.ticket++
 	return l.ticket, !l.killed
-}
-
-// empty reports whether the cgroup has no processes. None can come, since
-// only those in it could fork them.
-func (l *leaf) empty() bool {
-	fd, err := unix.Openat(int(l.dir.Fd()), "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	buf := make([]byte, 256)
-	n, err := unix.Read(fd, buf)
-	return err == nil && bytes.Contains(buf[:n], []byte("populated 0\n"))
 }
 
 // Bounds of leaves.
@@ -111,7 +97,8 @@ func (s *leaves) release(l *leaf) {
 	sweep := min(maxSweep, len(s.busy))
 	rest := s.busy[sweep:]
 	for _, l := range s.busy[:sweep] {
-		if l.empty() {
+		// None can come, since only those in it could fork them.
+		if unpopulated(l.dir) {
 			s.reuse(l)
 		} else {
 			rest = append(rest, l)

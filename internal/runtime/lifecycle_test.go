@@ -210,6 +210,36 @@ func TestDirectory(t *testing.T) {
 	})
 }
 
+// TestCloseLate closes a stopped sandbox when its directory is another
+// runtime's.
+func TestCloseLate(t *testing.T) {
+	noLeaks(t)
+	cfg := Config{Dir: t.TempDir(), Isolation: IsolationProcess}
+	first, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := create(t, first, Spec{})
+	if err := errors.Join(old.Stop(), first.Close()); err != nil {
+		t.Fatal(err)
+	}
+	second, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := create(t, second, Spec{})
+	mustWrite(t, box, "/app/x", "x")
+	if err := old.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := mustRead(t, box, "/app/x"); got != "x" {
+		t.Errorf("got %q", got)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNewErrors(t *testing.T) {
 	noLeaks(t)
 	for _, cfg := range []Config{{}, {Dir: t.TempDir(), Isolation: "magic"}, {Dir: "/dev/null/x"}} {

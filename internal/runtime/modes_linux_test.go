@@ -39,11 +39,11 @@ func hostHoldings(h *held) {
 
 // cgroupsIn lists the cgroups of a runtime's sandboxes.
 func cgroupsIn(dir string) []string {
-	prefix, err := cgroupPrefix(dir)
+	own, err := ownCgroup()
 	if err != nil {
 		return nil
 	}
-	dirs, _ := (&cgroups{prefix: prefix}).list()
+	dirs, _ := listCgroups(cgroupPrefix(own, dir))
 	return dirs
 }
 

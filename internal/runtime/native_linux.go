@@ -72,6 +72,9 @@ func (n *native) detect(withCgroups bool) (err error) {
 	if n.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return err
 	}
+	if err := n.tryNamespaces(); err != nil {
+		return err
+	}
 	n.outside = make(map[string]uint64)
 	for _, name := range []string{"user", "pid", "mnt", "ipc", "uts", "net"} {
 		if n.outside[name], err = sandboxagent.Namespace(name); err != nil {

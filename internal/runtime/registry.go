@@ -12,6 +12,7 @@ import (
 type registry struct {
 	mu      sync.Mutex
 	closed  bool
+	swept   bool               // all files are gone, and the directory may be another's
 	running map[string]Sandbox // nil while the files are being made or removed
 	kept    map[string]*owner
 	busy    sync.WaitGroup // creates
@@ -83,11 +84,11 @@ func (r *registry) stopped(id string, box Sandbox) {
 }
 
 // release removes the files of a stopped sandbox, unless they are another's
-// by now.
+// by now, or went with the runtime.
 func (r *registry) release(id string, box Sandbox, remove func(id string) error) error {
 	r.mu.Lock()
 	owner, ok := r.kept[id]
-	if !ok || owner.box != box {
+	if !ok || owner.box != box || r.swept {
 		r.mu.Unlock()
 		return nil
 	}
@@ -131,5 +132,8 @@ func (r *registry) close() (bool, error) {
 		closing.Go(func() { errs[i] = box.Close() })
 	}
 	closing.Wait()
+	r.mu.Lock()
+	r.swept = true
+	r.mu.Unlock()
 	return true, errors.Join(errs...)
 }

@@ -37,11 +37,28 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 // kernel, also on a machine with one processor.
 const agentThreads = "GOMAXPROCS=4"
 
+const namespaces = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS
+
+// tryNamespaces starts an agent that refuses to go on. It comes before those
+// with an id map, since Go leaves a pipe open when one of these cannot start.
+func (n *native) tryNamespaces() error {
+	process, err := os.StartProcess(n.program.path, []string{sandboxagent.Name}, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{},
+		Files: []*os.File{n.null, n.null, n.null},
+		Sys:   &syscall.SysProcAttr{Cloneflags: namespaces | syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER},
+	})
+	if err != nil {
+		return fmt.Errorf("new namespaces: %w", err)
+	}
+	_, err = process.Wait()
+	return err
+}
+
 // launch starts the agent in its namespaces, and returns the pipe that it
 // complains to until it is set up.
 func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error) {
-	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID |
-		syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS, Setsid: true}
+	attr := &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true}
 	if !spec.HostNetwork {
 		attr.Cloneflags |= syscall.CLONE_NEWNET
 	}

@@ -27,8 +27,9 @@ type Retry struct {
 const maxRetryAfter = time.Minute
 
 // retry repeats a request as its Call allows. The pause before repetition n,
-// from 0, is BaseDelay*2^n and up to BaseDelay more, at most MaxDelay; after
-// 429 it is the server's Retry-After, or BaseDelay, times 2^n.
+// from 0, is BaseDelay*2^n and up to BaseDelay more, at most MaxDelay. After
+// 429 the server's Retry-After takes the place of BaseDelay and a minute that of
+// MaxDelay; after other answers the pause is at least Retry-After.
 func retry(next Doer, policy Retry) Doer {
 	return DoerFunc(func(req *http.Request) (*http.Response, error) {
 		for n := 0; ; n++ {
@@ -45,8 +46,11 @@ func retry(next Doer, policy Retry) Doer {
 				return resp, tried(err, n+1)
 			}
 			discard(resp)
-			if err := sleep(req.Context(), pause); err != nil {
-				return nil, err
+			if ended := sleep(req.Context(), pause); ended != nil {
+				if err != nil || refused(resp) {
+					ended = &unsentError{ended}
+				}
+				return nil, ended
 			}
 		}
 	})
@@ -85,32 +89,30 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 		return Unsent(err) && !errors.Is(err, ErrPlaintext)
 	}
 	repeat := callOf(req).Repeat
-	switch resp.StatusCode {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	if refused(resp) {
 		return repeat >= RepeatRefused
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		return repeat >= RepeatSafe
-	default:
-		return false
 	}
+	lost := resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout
+	return lost && repeat >= RepeatSafe
+}
+
+// refused reports whether an answer says that nothing was begun.
+func refused(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
 }
 
 func (p Retry) pause(n int, resp *http.Response) (time.Duration, bool) {
 	doubled := min(n, 20)
 	jitter := time.Duration(rand.Float64() * float64(p.BaseDelay)) //nolint:gosec // spreads load, hides nothing
-	if resp != nil && resp.StatusCode == http.StatusTooManyRequests {
-		after, ok := RetryAfter(resp.Header)
-		if !ok {
-			after = p.BaseDelay
-		}
-		return after<<doubled + jitter, after <= maxRetryAfter
-	}
 	pause := min(p.BaseDelay<<doubled+jitter, p.MaxDelay)
-	if resp != nil {
-		after, _ := RetryAfter(resp.Header)
-		return max(pause, after), after <= maxRetryAfter
+	if resp == nil {
+		return pause, true
 	}
-	return pause, true
+	after, asked := RetryAfter(resp.Header)
+	if asked && resp.StatusCode == http.StatusTooManyRequests {
+		return min(after<<doubled+jitter, maxRetryAfter), after <= maxRetryAfter
+	}
+	return max(pause, after), after <= maxRetryAfter
 }
 
 // RetryAfter is the pause that a server asks for, in seconds or as a date; a
@@ -152,8 +154,15 @@ func discard(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-// send marks an error as unsent when no connection was made.
+// send marks an error as unsent when no connection was made, and sends nothing
+// once the context has ended.
 func send(next Doer, req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, &unsentError{err}
+	}
 	var asked, connected atomic.Bool
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GetConn: func(string) { asked.Store(true) },
