@@ -182,7 +182,7 @@ func TestStartWaits(t *testing.T) {
 		}
 		refusing := &fake{answer: always(400, `{"detail":"is ready"}`)}
 		err := client(t, refusing).FromInfo(sandboxclient.Info{Name: "a"}).Start(t.Context(), nil)
-		if api, ok := errors.AsType[*sandboxclient.APIError](err); !ok || api.StatusCode != 400 || len(refusing.requests()) != 1 {
+		if api, ok := errors.AsType[*sandboxclient.APIError](err); !ok || api.StatusCode != http.StatusBadRequest || len(refusing.requests()) != 1 {
 			t.Errorf("error %v after %d requests", err, len(refusing.requests()))
 		}
 	})

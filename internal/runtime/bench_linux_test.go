@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -100,7 +99,7 @@ func runPiped(b *testing.B, box Sandbox, program string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	process, err := box.Start(context.Background(), Command{Args: []string{program}, Stdout: theirs, Stderr: theirs2})
+	process, err := box.Start(b.Context(), Command{Args: []string{program}, Stdout: theirs, Stderr: theirs2})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -110,7 +109,7 @@ func runPiped(b *testing.B, box Sandbox, program string) {
 	io.Copy(io.Discard, stderr)
 	stdout.Close()
 	stderr.Close()
-	if _, err := process.Wait(context.Background()); err != nil {
+	if _, err := process.Wait(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -50,7 +50,7 @@ func openCgroups(dir string, ids idMap) (*cgroups, error) {
 				return nil, err
 			}
 		case abandoned(dir):
-			removeCgroup(dir) // or the next one does
+			_ = removeCgroup(dir) // or the next one does
 		}
 	}
 	return c, nil

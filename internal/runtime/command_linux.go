@@ -99,7 +99,7 @@ func (c *command) undo(got answer) {
 		return
 	}
 	c.pid = got.PID
-	c.Kill()
+	_ = c.Kill()
 }
 
 // PID is the process id inside the sandbox.

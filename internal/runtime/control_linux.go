@@ -157,7 +157,7 @@ func (c *control) send(ctx context.Context, req *sandboxagent.Request, fds []int
 	}
 	defer func() { <-c.sender }()
 	// The wait has to end with the context, since it is the caller's.
-	stop := context.AfterFunc(ctx, func() { c.file.SetWriteDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = c.file.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
 	return c.write(ctx, data, oob)
 }
@@ -202,7 +202,7 @@ func (c *control) receive() error {
 		var got error
 		err := c.raw.Read(func(fd uintptr) bool {
 			n, fds, got = sandboxagent.Receive(int(fd), buf, oob, unix.MSG_DONTWAIT)
-			return got != unix.EAGAIN
+			return !errors.Is(got, unix.EAGAIN)
 		})
 		if err = errors.Join(err, got); err == nil {
 			err = c.dispatch(buf[:n], fds)

@@ -104,7 +104,7 @@ func TestHostileReplies(t *testing.T) {
 			f := newFakeAgent(t)
 			result := make(chan error, 1)
 			go func() {
-				_, err := f.box.Start(context.Background(), Command{Args: []string{"x"}})
+				_, err := f.box.Start(t.Context(), Command{Args: []string{"x"}})
 				result <- err
 			}()
 			f.next()
@@ -124,7 +124,8 @@ func TestHostileReplies(t *testing.T) {
 
 // TestHostileFiles gives the server files that it must not take.
 func TestHostileFiles(t *testing.T) {
-	dir, pipe, plain := t.TempDir(), [2]int{}, ""
+	dir, pipe := t.TempDir(), [2]int{}
+	var plain string
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestHostileFiles(t *testing.T) {
 			f := newFakeAgent(t)
 			result := make(chan error, 1)
 			go func() {
-				file, err := f.box.OpenFile(context.Background(), "x", os.O_RDONLY, 0)
+				file, err := f.box.OpenFile(t.Context(), "x", os.O_RDONLY, 0)
 				if err == nil {
 					file.Close()
 				}
@@ -180,7 +181,7 @@ func TestExitFirst(t *testing.T) {
 	}
 	started := make(chan result, 1)
 	go func() {
-		process, err := f.box.Start(context.Background(), Command{Args: []string{"x"}})
+		process, err := f.box.Start(t.Context(), Command{Args: []string{"x"}})
 		started <- result{process, err}
 	}()
 	id := f.next().ID

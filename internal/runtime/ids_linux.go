@@ -116,7 +116,7 @@ func (m idMap) lend(fd int) {
 		return
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) == os.Geteuid() {
-		unix.Fchown(fd, m.uid, m.gid) // else they have to do without
+		_ = unix.Fchown(fd, m.uid, m.gid) // else they have to do without
 	}
 }
 

@@ -113,7 +113,7 @@ func (s *leaves) reuse(l *leaf) {
 		return
 	}
 	l.dir.Close()
-	unix.Rmdir(l.path) // else with the sandbox
+	_ = unix.Rmdir(l.path) // else with the sandbox
 }
 
 // close closes what is open. The cgroups go with the sandbox's.

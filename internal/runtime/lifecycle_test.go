@@ -273,8 +273,18 @@ func TestSpecErrors(t *testing.T) {
 		t.Errorf("%+v, %v", checked, err)
 	}
 	for _, m := range []Mount{
-		{"rel", "/data"}, {"/s", "data"}, {"/s", "/"}, {"/s", "/data/"}, {"/s", "/a/../b"}, {"/s", ""},
-		{"/s", "/proc"}, {"/s", "/dev/x"}, {"/s", "/sys"}, {"/s", "/usr"}, {"/s", "/etc"}, {"/s", "/a\x00"},
+		{"rel", "/data"},
+		{"/s", "data"},
+		{"/s", "/"},
+		{"/s", "/data/"},
+		{"/s", "/a/../b"},
+		{"/s", ""},
+		{"/s", "/proc"},
+		{"/s", "/dev/x"},
+		{"/s", "/sys"},
+		{"/s", "/usr"},
+		{"/s", "/etc"},
+		{"/s", "/a\x00"},
 	} {
 		if _, err := (Spec{ID: "a", Mounts: []Mount{m}}).checked(); err == nil {
 			t.Errorf("%+v", m)

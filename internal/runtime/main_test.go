@@ -171,7 +171,7 @@ func shell(script string) Command { return Command{Args: []string{"/bin/sh", "-c
 // waitEnd waits for the command.
 func (j job) waitEnd(t *testing.T) ExitStatus {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	status, err := j.Wait(ctx)
 	if err != nil {
@@ -194,7 +194,7 @@ func (j job) readAll(t *testing.T) string {
 }
 
 // readLine reads one line of output, as the sign that a script has got there.
-func (j job) readLine(t *testing.T) string {
+func (j job) readLine(t *testing.T) {
 	t.Helper()
 	if err := j.output.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,6 @@ func (j job) readLine(t *testing.T) string {
 			t.Fatalf("read line: %v, have %q", err, line)
 		}
 	}
-	return strings.TrimSpace(string(line))
 }
 
 // run runs a script and returns its output, which has to come with code 0.

@@ -100,7 +100,7 @@ func (n *native) try() error {
 	if err != nil {
 		return err
 	}
-	box := made.(*sandbox)
+	box := made.(*sandbox) //nolint:errcheck // what this Create returns
 	err = func() error {
 		process, err := box.Start(ctx, Command{Args: []string{"/bin/sh", "-c", ":"}})
 		if err != nil {
@@ -192,7 +192,7 @@ func (n *native) makeLayer(id string) error {
 
 // Close closes every sandbox that is left and removes the runtime's files.
 func (n *native) Close() error {
-	first, err := n.registry.close()
+	first, err := n.close()
 	if !first {
 		return nil
 	}

@@ -58,7 +58,7 @@ func (r *processRuntime) Create(ctx context.Context, spec Spec) (Sandbox, error)
 
 // Close closes every sandbox that is left and removes the runtime's files.
 func (r *processRuntime) Close() error {
-	first, err := r.registry.close()
+	first, err := r.close()
 	if !first {
 		return nil
 	}

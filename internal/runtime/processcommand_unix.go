@@ -149,7 +149,7 @@ func (c *processCommand) wait() {
 	case err != nil:
 		c.err = err
 	default:
-		c.status.Code, c.status.Signal = proctree.ExitCode(state.Sys().(syscall.WaitStatus))
+		c.status.Code, c.status.Signal = proctree.ExitCode(state.Sys().(syscall.WaitStatus)) //nolint:errcheck // what it is on every unix
 	}
 	close(c.ended)
 }
@@ -204,6 +204,6 @@ func (c *processCommand) signalGroup(sig syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.reaped {
-		proctree.SignalGroup(c.process.Pid, sig)
+		_ = proctree.SignalGroup(c.process.Pid, sig)
 	}
 }

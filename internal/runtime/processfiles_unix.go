@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -69,8 +70,7 @@ func (b *processBox) locate(name string) (*os.Root, string, error) {
 		name = path.Clean("/" + strings.TrimPrefix(name, b.dir))
 	}
 	// The innermost mount is the last one, since they are sorted.
-	for i := len(b.mounts) - 1; i >= 0; i-- {
-		m := b.mounts[i]
+	for _, m := range slices.Backward(b.mounts) {
 		if name == m.Target || within(name, m.Target) {
 			root, err := os.OpenRoot(m.Source)
 			return root, relative(strings.TrimPrefix(name, m.Target)), err
@@ -108,12 +108,10 @@ func regular(file *os.File) error {
 }
 
 func openError(name string, err error) error {
-	var inner *fs.PathError
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
 		err = inner.Err
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		err = errno
 		if errno == syscall.ENXIO {
 			err = syscall.EINVAL

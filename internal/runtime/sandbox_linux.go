@@ -38,7 +38,7 @@ func (s *sandbox) serve() {
 	}
 	// With its first process the kernel kills the whole pid namespace, and
 	// the wait returns when all of it is gone.
-	s.agent.Kill()
+	_ = s.agent.Kill()
 	if _, err := s.agent.Wait(); err != nil {
 		s.rt.log.Debug("sandbox agent", "sandbox", s.id, "error", err)
 	}
@@ -141,7 +141,7 @@ func (s *sandbox) Close() error {
 // end ends the agent, and with it all processes.
 func (s *sandbox) end() error {
 	s.ending.Do(func() {
-		s.agent.Kill()
+		_ = s.agent.Kill()
 		<-s.done
 		s.endErr = s.removeCgroup()
 	})

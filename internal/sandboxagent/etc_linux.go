@@ -77,10 +77,27 @@ var rootDirs = []struct {
 	name string
 	mode fs.FileMode
 }{
-	{"/app", 0o755}, {"/dev", 0o755}, {"/etc", 0o755}, {"/etc/ssl", 0o755}, {"/home", 0o755}, {"/media", 0o755},
-	{"/mnt", 0o755}, {"/opt", 0o755}, {"/proc", 0o555}, {"/root", 0o700}, {"/run", 0o755}, {"/srv", 0o755},
-	{"/sys", 0o555}, {"/tmp", 0o777 | fs.ModeSticky}, {"/usr", 0o755}, {"/var", 0o755}, {"/var/cache", 0o755},
-	{"/var/lib", 0o755}, {"/var/log", 0o755}, {"/var/tmp", 0o777 | fs.ModeSticky}, {"/workspace", 0o755},
+	{"/app", 0o755},
+	{"/dev", 0o755},
+	{"/etc", 0o755},
+	{"/etc/ssl", 0o755},
+	{"/home", 0o755},
+	{"/media", 0o755},
+	{"/mnt", 0o755},
+	{"/opt", 0o755},
+	{"/proc", 0o555},
+	{"/root", 0o700},
+	{"/run", 0o755},
+	{"/srv", 0o755},
+	{"/sys", 0o555},
+	{"/tmp", 0o777 | fs.ModeSticky},
+	{"/usr", 0o755},
+	{"/var", 0o755},
+	{"/var/cache", 0o755},
+	{"/var/lib", 0o755},
+	{"/var/log", 0o755},
+	{"/var/tmp", 0o777 | fs.ModeSticky},
+	{"/workspace", 0o755},
 }
 
 // populate fills the root that was just entered, as far as there is no

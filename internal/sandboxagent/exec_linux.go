@@ -1,6 +1,7 @@
 package sandboxagent
 
 import (
+	"errors"
 	"os"
 	"path"
 	"strconv"
@@ -81,10 +82,10 @@ func (a *agent) fork(id uint64, file string, args []string, attr *syscall.ProcAt
 func (a *agent) reap() {
 	for {
 		pid, err := waitable()
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			a.reapOne(pid)
-		case unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 		default:
 			<-a.forked
 		}
@@ -142,5 +143,5 @@ func openOOMScore() (oomScore, error) {
 	}, nil
 }
 
-func (s oomScore) raise()   { s.file.WriteAt([]byte(s.command), 0) }
-func (s oomScore) restore() { s.file.WriteAt([]byte(s.own), 0) }
+func (s oomScore) raise()   { _, _ = s.file.WriteAt([]byte(s.command), 0) }
+func (s oomScore) restore() { _, _ = s.file.WriteAt([]byte(s.own), 0) }

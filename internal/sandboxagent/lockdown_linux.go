@@ -1,6 +1,7 @@
 package sandboxagent
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -52,7 +53,7 @@ func forbidNestedUsers() error {
 		return err
 	}
 	if inode == initialUserNS {
-		return fmt.Errorf("in the machine's own user namespace")
+		return errors.New("in the machine's own user namespace")
 	}
 	return os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0)
 }
@@ -62,7 +63,7 @@ func dropCaps() error {
 	for _, c := range commandCaps {
 		keep |= 1 << c
 	}
-	for c := uintptr(0); c < 64; c++ {
+	for c := range uintptr(64) {
 		if keep&(1<<c) != 0 {
 			continue
 		}

@@ -1,6 +1,7 @@
 package sandboxagent
 
 import (
+	"errors"
 	"os"
 	"path"
 
@@ -28,7 +29,7 @@ func (a *agent) openFile(open *Open) (int, error) {
 	// Nonblocking, since a pipe would wait for its other end.
 	flags := open.Flag&openFlags | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
 	fd, err := openat(name, flags, open.Perm)
-	if err == unix.ENOENT && flags&unix.O_CREAT != 0 {
+	if errors.Is(err, unix.ENOENT) && flags&unix.O_CREAT != 0 {
 		if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
 			return -1, err
 		}
@@ -97,7 +98,7 @@ func CheckFile(fd int) error {
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return err
 	}
-	if kernelFiles[int64(fs.Type)] {
+	if kernelFiles[int64(fs.Type)] { //nolint:unconvert // narrower on some platforms
 		return unix.EINVAL
 	}
 	return nil

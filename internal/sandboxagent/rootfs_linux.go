@@ -148,7 +148,7 @@ func (b *builder) holdRoots() error {
 func (b *builder) holdReadOnly(name string) error {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // what cannot be seen is not shown
 	}
 	fd, err := CloneTree(name)
 	if err != nil {

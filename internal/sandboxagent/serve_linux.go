@@ -60,7 +60,7 @@ func serve() error {
 func next(buf, oob []byte) (*Request, []int, error) {
 	for {
 		n, fds, err := Receive(ControlFD, buf, oob, 0)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
@@ -123,12 +123,10 @@ func openNull() (int, error) {
 }
 
 func asError(op string, err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
 		return fail(p.Op, p.Path, p.Err)
 	}
 	return fail(op, "", err)
@@ -139,7 +137,7 @@ func asError(op string, err error) *Error {
 func (a *agent) send(reply *Reply, fds ...int) {
 	data, err := json.Marshal(reply)
 	if err != nil || len(data) > MaxReply {
-		data, _ = json.Marshal(&Reply{ID: reply.ID, Error: &Error{Op: "reply", Errno: unix.EMSGSIZE}})
+		data, _ = json.Marshal(&Reply{ID: reply.ID, Error: &Error{Op: "reply", Errno: unix.EMSGSIZE}}) //nolint:errchkjson // plain fields
 	}
 	var oob []byte
 	if len(fds) > 0 {
@@ -167,7 +165,7 @@ func (a *agent) kill(req *Request) *Reply {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if pid, running := a.byID[kill.Exec]; running {
-			proctree.SignalGroup(pid, sig)
+			_ = proctree.SignalGroup(pid, sig)
 		}
 	}
 	if err := tree.Kill(); err != nil {

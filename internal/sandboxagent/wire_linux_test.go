@@ -2,6 +2,7 @@ package sandboxagent
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
 	"strings"
@@ -32,7 +33,7 @@ func TestEncode(t *testing.T) {
 			t.Errorf("%d: %v, descriptors %v", size, err, rest)
 		}
 	}
-	if _, _, _, err := Encode(&Request{Exec: &Exec{Args: []string{strings.Repeat("x", maxSpilled)}}}, nil); err != unix.E2BIG {
+	if _, _, _, err := Encode(&Request{Exec: &Exec{Args: []string{strings.Repeat("x", maxSpilled)}}}, nil); !errors.Is(err, unix.E2BIG) {
 		t.Errorf("too large: %v", err)
 	}
 }

@@ -25,7 +25,7 @@ func stalling(_ int, req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(io.MultiReader(strings.NewReader("beginning"), endOf{req.Context()}))}, nil
 }
 
-type endOf struct{ ctx context.Context }
+type endOf struct{ ctx context.Context } //nolint:containedctx // the body's life is the request's
 
 func (e endOf) Read([]byte) (int, error) {
 	<-e.ctx.Done()
@@ -94,7 +94,7 @@ func TestCloseFreesAttempt(t *testing.T) {
 	t.Parallel()
 	var attempt context.Context
 	hc := scripted(func(_ int, req *http.Request) (*http.Response, error) {
-		attempt = req.Context()
+		attempt = req.Context() //nolint:fatcontext // to look at it later
 		return status(http.StatusOK, ""), nil
 	}).client()
 	doer := transport.New(transport.Config{Endpoint: parsed(t, "https://h.test"), Client: hc, Timeout: time.Hour, Logger: slog.New(slog.DiscardHandler)})

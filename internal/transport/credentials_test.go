@@ -84,7 +84,7 @@ func TestMoreSpecificHeaderWins(t *testing.T) {
 	send := func(header http.Header, perCall map[string]string) {
 		ctx := t.Context()
 		for key, value := range perCall {
-			ctx = transport.WithHeader(ctx, key, value)
+			ctx = transport.WithHeader(ctx, key, value) //nolint:fatcontext // one layer a header
 		}
 		doer := transport.New(transport.Config{Endpoint: parsed(t, "https://h.test"), APIKey: "k", Header: header, Client: hc, Logger: slog.New(slog.DiscardHandler)})
 		if _, err := doer.Do(request(t, http.MethodGet, "https://h.test/", nil).WithContext(ctx)); err != nil {

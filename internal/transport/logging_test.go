@@ -75,7 +75,9 @@ func TestRecords(t *testing.T) {
 func TestNoRecords(t *testing.T) {
 	t.Parallel()
 	h := &records{level: slog.LevelInfo}
-	hc := scripted(func(int, *http.Request) (*http.Response, error) { return status(http.StatusInternalServerError, ""), nil }).client()
+	hc := scripted(func(int, *http.Request) (*http.Response, error) {
+		return status(http.StatusInternalServerError, ""), nil
+	}).client()
 	doer := transport.New(transport.Config{Endpoint: parsed(t, "https://h.test"), Client: hc, Logger: slog.New(h)})
 	if _, err := doer.Do(request(t, http.MethodGet, "https://h.test/", nil)); err != nil {
 		t.Fatal(err)

@@ -47,13 +47,19 @@ func retry(next Doer, policy Retry) Doer {
 			}
 			discard(resp)
 			if ended := sleep(req.Context(), pause); ended != nil {
-				if err != nil || refused(resp) {
-					ended = &unsentError{ended}
-				}
-				return nil, ended
+				return nil, unbegun(ended, resp)
 			}
 		}
 	})
+}
+
+// unbegun marks the end of a pause as unsent, unless the answer before it left
+// open what happened.
+func unbegun(ended error, resp *http.Response) error {
+	if resp == nil || refused(resp) {
+		return &unsentError{ended}
+	}
+	return ended
 }
 
 // tried names the number of attempts in the error of the last one.

@@ -5,8 +5,10 @@
 package proctree
 
 import (
+	"errors"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -22,14 +24,14 @@ func LookPath(name, dir string, env []string) (string, error) {
 		return name, executable(at(dir, name))
 	}
 	var denied error
-	for _, entry := range strings.Split(Getenv(env, "PATH"), ":") {
+	for entry := range strings.SplitSeq(Getenv(env, "PATH"), ":") {
 		file := path.Join(at(dir, entry), name)
 		err := executable(file)
 		if err == nil {
 			return file, nil
 		}
 		// A directory that may not be searched has nothing.
-		if err == syscall.EACCES && exists(file) {
+		if errors.Is(err, syscall.EACCES) && exists(file) {
 			denied = err
 		}
 	}
@@ -78,8 +80,8 @@ func CheckDir(dir string) error {
 
 // Getenv returns the last value of a variable in env.
 func Getenv(env []string, key string) string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if k, value, ok := strings.Cut(env[i], "="); ok && k == key {
+	for _, e := range slices.Backward(env) {
+		if k, value, ok := strings.Cut(e, "="); ok && k == key {
 			return value
 		}
 	}

@@ -169,7 +169,7 @@ func (p process) signal(sig syscall.Signal) {
 	if !ok || again.start != p.start {
 		return
 	}
-	unix.PidfdSendSignal(fd, sig, nil, 0)
+	_ = unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
 // scan lists the processes of this pid namespace that are not dead yet.
