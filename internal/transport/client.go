@@ -13,7 +13,7 @@ import (
 // themselves what they asked for.
 func client(hc *http.Client) Doer {
 	c := *hc
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return nil }
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return DoerFunc(func(req *http.Request) (*http.Response, error) {
 		resp, err := c.Do(req)
 		if u, ok := errors.AsType[*url.Error](err); ok {
