@@ -41,7 +41,9 @@
 //   - Sandboxes end with the server; volumes, templates and pools survive it
 //     where a data directory is given.
 //   - A command that reaches its timeout is killed with all its descendants
-//     and answered with status 408 and code CommandTimeout; one that prints
+//     and answered with status 408 and code CommandTimeout (where the host
+//     lends no cgroup, a descendant that left its session and cleared its
+//     environment lives as long as the sandbox); one that prints
 //     more than [Config.MaxOutput] likewise, with CommandError. No exit code is
 //     made up.
 //   - A sandbox's idle timer, 600 seconds unless the request says otherwise,

@@ -158,7 +158,7 @@ func (e *engine) updatePool(name string, req gen.PoolUpdate) (view gen.Pool, err
 		}
 		p.replicas, p.updated = replicas, time.Now().UTC()
 		e.shrink(p)
-		e.fill(p)
+		e.fillAll()
 		view = e.poolView(p)
 		return nil
 	})
@@ -185,6 +185,7 @@ func (e *engine) dropPool(ctx context.Context, p *pool) error {
 		p.replicas = 0
 		p.announce()
 		e.shrink(p)
+		e.fillAll()
 		gone = e.begin(nil, func() error { p.tasks.Wait(); return nil })
 		return nil
 	}); err != nil {

@@ -81,6 +81,10 @@ func (s *Server) openDir() (string, error) {
 	if err == nil {
 		err = os.MkdirAll(filepath.Join(dir, "volumes"), 0o700)
 	}
+	if err == nil {
+		// Also one that was there: sandboxes write what they like in volumes.
+		err = os.Chmod(filepath.Join(dir, "volumes"), 0o700) //nolint:gosec // a directory
+	}
 	if err != nil {
 		return "", errors.Join(err, s.removeTemp())
 	}

@@ -114,7 +114,6 @@ func (n *native) try() error {
 	}()
 	n.features = Features{
 		IDs:           n.ids.size,
-		MappedFiles:   box.mapped,
 		WritableUsr:   box.ready.Overlay,
 		KillCgroup:    n.cgroups != nil,
 		OwnProc:       !box.ready.HostProc,

@@ -63,9 +63,6 @@ type Report struct {
 type Features struct {
 	// IDs is the number of user ids in a sandbox: 1 for an ordinary user.
 	IDs int
-	// MappedFiles is true when files of the host show up in a sandbox with
-	// the ids they have outside; else those of root are nobody's.
-	MappedFiles bool
 	// WritableUsr is true when commands can install into /usr.
 	WritableUsr bool
 	// KillCgroup is true when a command is killed with its cgroup, which no

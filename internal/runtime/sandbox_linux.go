@@ -22,7 +22,6 @@ type sandbox struct {
 	cgroup  *sandboxCgroup // nil without cgroups
 	leaves  leaves
 	ready   sandboxagent.Ready
-	mapped  bool
 	done    chan struct{}
 
 	ending, closing  sync.Once

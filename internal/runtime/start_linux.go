@@ -115,12 +115,10 @@ func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
 			return err
 		}
 	}
-	if setup.Usr, box.mapped, err = trees.usr(); err != nil {
+	if setup.Usr, err = trees.usr(); err != nil {
 		return err
 	}
-	if !box.mapped {
-		setup.Skeleton = n.skeleton
-	}
+	setup.Skeleton = n.skeleton
 	for _, m := range spec.Mounts {
 		if err := m.checkSource(); err != nil {
 			return err

@@ -68,14 +68,9 @@ func (t *trees) mapLast() error {
 	return nil
 }
 
-// usr adds the host's /usr, and says whether its files have their ids.
-func (t *trees) usr() (sandboxagent.Tree, bool, error) {
-	tree, err := t.add("/usr")
-	if err != nil || !t.ids.ranged() {
-		return tree, false, err
-	}
-	return tree, t.mapLast() == nil, nil
-}
+// usr adds the host's /usr. Its ids are not mapped: the sandbox's root is
+// nobody there, and reads what everybody on the host may read.
+func (t *trees) usr() (sandboxagent.Tree, error) { return t.add("/usr") }
 
 // volume adds a directory that sandboxes write to.
 func (t *trees) volume(dir string) (sandboxagent.Tree, error) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"strings"
 )
 
 // etcFiles are copied from the host. None of them tells who uses the host or
@@ -112,12 +113,17 @@ func (b *builder) populate() error {
 	return b.createFiles("/")
 }
 
-func (b *builder) createFiles(root string) error {
-	if err := os.MkdirAll(path.Join(root, "etc"), 0o755); err != nil {
+func (b *builder) createFiles(layer string) error {
+	root, err := os.OpenRoot(layer)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll("etc", 0o755); err != nil {
 		return err
 	}
 	for name, f := range b.files {
-		if err := create(path.Join(root, name), f); err != nil {
+		if err := create(root.OpenFile, strings.TrimPrefix(name, "/"), f); err != nil {
 			return err
 		}
 	}

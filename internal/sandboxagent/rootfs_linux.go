@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -166,15 +167,27 @@ func (b *builder) stage() error {
 	if err := attach(b.usr, stage+"/usr-lower"); err != nil {
 		return err
 	}
-	for _, dir := range b.setup.Skeleton {
-		if err := os.MkdirAll(path.Join(stage, "usr", dir), 0o755); err != nil {
-			return err
-		}
+	if err := makeSkeleton(stage+"/usr", b.setup.Skeleton); err != nil {
+		return err
 	}
 	if b.template < 0 {
 		return nil
 	}
 	return attach(b.template, stage+"/root-lower")
+}
+
+// makeSkeleton makes directories in a layer that a sandbox may have had before.
+// Its links lead nowhere else from here, and what it put in the place of a
+// directory stays.
+func makeSkeleton(layer string, dirs []string) error {
+	root, err := os.OpenRoot(layer)
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		_ = root.MkdirAll(strings.TrimPrefix(dir, "/"), 0o755)
+	}
+	return root.Close()
 }
 
 // overlay makes a writable view of a staged tree.
@@ -275,12 +288,12 @@ func mountPoint(h held) error {
 	if err := os.MkdirAll(path.Dir(h.target), 0o755); err != nil {
 		return err
 	}
-	return create(h.target, file{mode: 0o644})
+	return create(os.OpenFile, h.target, file{mode: 0o644})
 }
 
 // create makes a file, unless there is one already.
-func create(name string, f file) error {
-	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
+func create(open func(string, int, fs.FileMode) (*os.File, error), name string, f file) error {
+	out, err := open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
