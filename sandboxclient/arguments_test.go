@@ -1,7 +1,6 @@
 package sandboxclient_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -103,30 +102,4 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzNames: whatever the name, a request is for that name in that place, or
-// there is none.
-func FuzzNames(f *testing.F) {
-	for _, name := range []string{"box1", "", ".", "..", "a/b", "../x", "a%2Fb", "ü", "a?b#c", "a\x00b", "a;b", "a:b", "%", "..%2f"} {
-		f.Add(name)
-	}
-	f.Fuzz(func(t *testing.T, name string) {
-		fk := &fake{answer: always(200, `{"name":"x"}`)}
-		_, err := client(t, fk).Get(context.Background(), name) //nolint:usetesting // a fuzz target has no context of its own here
-		seen := fk.requests()
-		if len(seen) == 0 {
-			if err == nil {
-				t.Fatal("no request and no error")
-			}
-			return
-		}
-		rest, ok := strings.CutPrefix(seen[0].path, "/v2/sandboxes/boxes/")
-		if !ok || strings.Contains(rest, "/") {
-			t.Fatalf("%q was sent as %q", name, seen[0].path)
-		}
-		if got := unescape(t, rest); got != name {
-			t.Errorf("%q was sent as %q", name, got)
-		}
-	})
 }

@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
@@ -97,121 +93,5 @@ func TestExecuteIsNeverRepeated(t *testing.T) {
 		if err == nil || len(f.requests()) != 1 {
 			t.Errorf("%d: %d requests, error %v", status, len(f.requests()), err)
 		}
-	}
-}
-
-func TestListGoesOnAsTheCallerDoes(t *testing.T) {
-	t.Parallel()
-	pages := []string{
-		`{"volumes":[{"name":"a"},{"name":"b"}],"offset":2}`,
-		`{"volumes":[],"offset":3}`,
-		`{"volumes":[{"name":"c"}],"offset":0}`,
-	}
-	f := &fake{answer: func(n int, _ *http.Request) (*http.Response, error) { return reply(200, pages[n%3]), nil }}
-	list := client(t, f).Volumes.List(t.Context(), &sandboxclient.ListVolumesParams{Limit: new(2)})
-	for v, err := range list {
-		if err != nil || v.Name != "a" {
-			t.Errorf("first: %v, %v", v, err)
-		}
-		break
-	}
-	if n := len(f.requests()); n != 1 {
-		t.Fatalf("%d requests for one item", n)
-	}
-	f.seen = nil
-	var names []string
-	for v, err := range list {
-		if err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, v.Name)
-	}
-	if want := []string{"a", "b", "c"}; !slices.Equal(names, want) {
-		t.Errorf("names %v, want %v", names, want)
-	}
-}
-
-func TestListOfCircles(t *testing.T) {
-	t.Parallel()
-	f := &fake{answer: always(200, `{"pools":[{"name":"a"}],"offset":1}`)}
-	items, failures := 0, 0
-	for _, err := range client(t, f).Pools.List(t.Context(), nil) {
-		if err != nil {
-			failures++
-			if !errors.Is(err, sandboxclient.ErrProtocol) {
-				t.Error(err)
-			}
-			continue
-		}
-		items++
-	}
-	if items != 2 || failures != 1 {
-		t.Errorf("%d items and %d errors, want 2 and 1", items, failures)
-	}
-}
-
-// TestCallersAreLeftAlone: what a caller passes in is as it was.
-func TestCallersAreLeftAlone(t *testing.T) {
-	t.Parallel()
-	f := &fake{answer: always(200, `{"name":"a"}`)}
-	hc := &http.Client{Transport: f, Timeout: time.Minute}
-	c := client(t, f, sandboxclient.WithHTTPClient(hc))
-	create := sandboxclient.CreateSandbox{TemplateName: "t"}
-	template := sandboxclient.CreateTemplate{Name: "t", Image: "i"}
-	options := sandboxclient.ExecuteOptions{Env: map[string]string{"A": "b"}}
-	_, err := c.Ephemeral(t.Context(), &create)
-	_, err2 := c.Templates.Create(t.Context(), &template)
-	_, err3 := box(c).Execute(t.Context(), "true", &options)
-	if err := errors.Join(err, err2, err3); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(sandboxclient.CreateSandbox{TemplateName: "t"}, create); diff != "" {
-		t.Errorf("create (-was +is):\n%s", diff)
-	}
-	if diff := cmp.Diff(sandboxclient.CreateTemplate{Name: "t", Image: "i"}, template); diff != "" {
-		t.Errorf("template (-was +is):\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]string{"A": "b"}, options.Env); diff != "" || options.Timeout != 0 || options.Shell != "" {
-		t.Errorf("options: %+v", options)
-	}
-	if hc.CheckRedirect != nil || hc.Transport != f || hc.Timeout != time.Minute {
-		t.Errorf("HTTP client: %+v", hc)
-	}
-}
-
-// TestEndpoints: what is no address is refused, and not repeated, as it may
-// hold a password.
-func TestEndpoints(t *testing.T) {
-	t.Parallel()
-	for _, endpoint := range []string{"ftp://h.test", "h.test", "https://", "https://user:hunter2@h.test", "http://[::1", "https://h.test/%zz"} {
-		_, err := sandboxclient.New(sandboxclient.WithEndpoint(endpoint))
-		if !errors.Is(err, sandboxclient.ErrInvalid) {
-			t.Errorf("%s: error %v does not match ErrInvalid", endpoint, err)
-		}
-		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: error %q holds the password", endpoint, err)
-		}
-	}
-}
-
-// TestLinkedModules: what a program gets with this package.
-func TestLinkedModules(t *testing.T) {
-	t.Parallel()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", ".").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	modules := slices.Compact(slices.Sorted(slices.Values(strings.Fields(string(out)))))
-	want := []string{
-		"github.com/apapsch/go-jsonmerge/v2",
-		"github.com/google/uuid",
-		"github.com/langsandbox/sandbox-go",
-		"github.com/oapi-codegen/runtime",
-	}
-	if diff := cmp.Diff(want, modules); diff != "" {
-		t.Errorf("linked modules (-want +got):\n%s", diff)
-	}
-	if len(want)-1 > 6 {
-		t.Error("more than six third-party modules")
 	}
 }

@@ -54,7 +54,7 @@ func detectIDs() (idMap, error) {
 }
 
 // extent is a line of /proc/self/uid_map.
-type extent struct{ inner, outer, size int }
+type extent struct{ inner, outer, size int64 }
 
 func readExtents(name string) ([]extent, error) {
 	file, err := os.Open(name)
@@ -86,11 +86,11 @@ func pickRange(list []extent) (start, size int) {
 		}
 	}
 	half := largest.size / 2
-	return largest.inner + largest.size - half, half
+	return int(largest.inner + largest.size - half), int(half)
 }
 
 // outerID is what id 0 is one namespace up.
-func outerID(list []extent) (int, bool) {
+func outerID(list []extent) (int64, bool) {
 	for _, e := range list {
 		if e.inner == 0 {
 			return e.outer, true
