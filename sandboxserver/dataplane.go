@@ -7,6 +7,7 @@ import (
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
+	"github.com/langsandbox/sandbox-go/internal/session"
 )
 
 // visit is the use of a sandbox by one request. As long as it lasts the
@@ -14,6 +15,8 @@ import (
 type visit struct {
 	sb  runtime.Sandbox
 	run context.Context // ends when the sandbox stops
+
+	commands *session.Store
 }
 
 // enterBox begins a visit; leave ends it.
@@ -26,7 +29,7 @@ func (e *engine) enterBox(name string) (v visit, leave func(), err error) {
 		if b.status != gen.StatusReady {
 			return problem(http.StatusBadRequest, codeNotReady, "sandbox %q is %s", b.name, b.status)
 		}
-		v = visit{b.sb, b.run}
+		v = visit{b.sb, b.run, b.commands}
 		b.busy++
 		b.active = time.Now()
 		return nil
@@ -80,6 +83,8 @@ func (s *Server) dataplane(w http.ResponseWriter, r *http.Request, op string) (d
 		return s.download, s.contract.operation(http.MethodGet, "/download").validate(r, true)
 	case op == "download":
 		return nil, notAllowed(r.Method, http.MethodGet, http.MethodHead)
+	case op == "execute/ws":
+		return s.stream, checkUpgrade(r, s.knowsHost)
 	case r.Method != http.MethodPost:
 		return nil, notAllowed(r.Method, http.MethodPost)
 	case op == "upload":

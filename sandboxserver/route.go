@@ -106,7 +106,7 @@ var controlPlane = map[string]bool{
 	"boxes": true, "internal": true, "pools": true, "templates": true, "usage": true, "volumes": true,
 }
 
-var dataplaneOperations = map[string]bool{"execute": true, "upload": true, "download": true}
+var dataplaneOperations = map[string]bool{"execute": true, "execute/ws": true, "upload": true, "download": true}
 
 // unrouted answers for paths and methods that do not exist.
 func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {

@@ -11,14 +11,16 @@ type input struct {
 	to    io.WriteCloser
 	limit int
 
-	mu     sync.Mutex
-	queue  [][]byte
-	size   int
-	ended  bool          // nothing is added any more
-	broken bool          // the command reads no more
-	some   chan struct{} // has a token when there is something to do
-	room   chan struct{} // is replaced when there is room again
-	done   chan struct{} // closed when nothing is written any more
+	mu    sync.Mutex
+	queue [][]byte
+	size  int
+	// received counts what came, also what was thrown away.
+	received int64
+	ended    bool          // nothing is added any more
+	broken   bool          // the command reads no more
+	some     chan struct{} // has a token when there is something to do
+	room     chan struct{} // is replaced when there is room again
+	done     chan struct{} // closed when nothing is written any more
 }
 
 func newInput(to io.WriteCloser, limit int) *input {
@@ -30,24 +32,15 @@ func newInput(to io.WriteCloser, limit int) *input {
 	}
 }
 
-// add queues bytes.
+// add queues bytes, and waits for room.
 func (in *input) add(ctx context.Context, data []byte) error {
 	for {
 		in.mu.Lock()
-		if in.ended || in.broken || len(data) == 0 {
-			in.mu.Unlock()
-			return nil
-		}
-		// One that is larger than the limit has to get through, too.
-		if in.size == 0 || in.size+len(data) <= in.limit {
-			in.queue = append(in.queue, append([]byte(nil), data...))
-			in.size += len(data)
-			in.mu.Unlock()
-			in.wake()
-			return nil
-		}
 		room := in.room
 		in.mu.Unlock()
+		if in.try(data) {
+			return nil
+		}
 		select {
 		case <-room:
 		case <-in.done:
@@ -55,6 +48,31 @@ func (in *input) add(ctx context.Context, data []byte) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// try queues bytes if there is room. What nobody reads any more needs none.
+func (in *input) try(data []byte) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ended || in.broken || len(data) == 0 {
+		in.received += int64(len(data))
+		return true
+	}
+	// One that is larger than the limit has to get through, too.
+	if in.size > 0 && in.size+len(data) > in.limit {
+		return false
+	}
+	in.queue = append(in.queue, append([]byte(nil), data...))
+	in.size += len(data)
+	in.received += int64(len(data))
+	in.wake()
+	return true
+}
+
+func (in *input) total() int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.received
 }
 
 // end closes the input after what is queued.

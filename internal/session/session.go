@@ -187,6 +187,13 @@ func (s *Session) Resize(cols, rows int) error {
 // thrown away. The bytes are copied.
 func (s *Session) Input(ctx context.Context, data []byte) error { return s.input.add(ctx, data) }
 
+// TryInput is Input if that need not wait. It reports whether it did.
+func (s *Session) TryInput(data []byte) bool { return s.input.try(data) }
+
+// Received is how much input has arrived, in bytes, what was thrown away
+// included.
+func (s *Session) Received() int64 { return s.input.total() }
+
 // CloseInput ends the standard input after what was written so far. It does
 // nothing with a terminal.
 func (s *Session) CloseInput() {

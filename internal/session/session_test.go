@@ -318,6 +318,9 @@ func TestT142ClosedInputReachesItsEnd(t *testing.T) {
 		_ = b.Input(t.Context(), []byte("too late"))
 		w.read(b, nil).want(t, "one two three", "")
 		w.outcome(b, Outcome{})
+		if n := b.Received(); n != int64(len("one two threetoo late")) {
+			t.Errorf("%d bytes received", n)
+		}
 	})
 }
 
