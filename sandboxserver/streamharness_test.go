@@ -69,7 +69,7 @@ type client struct {
 
 func (b *box) dial() *client {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 3*time.Minute)
 	b.t.Cleanup(cancel)
 	conn, resp, err := websocket.Dial(ctx, b.DataplaneURL+"/execute/ws", &websocket.DialOptions{
 		HTTPHeader: http.Header{"X-Api-Key": {"key"}},
