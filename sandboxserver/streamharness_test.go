@@ -21,14 +21,14 @@ import (
 
 // box is a sandbox on a server of its own, with real processes.
 type box struct {
-	t      *testing.T
+	t      testing.TB
 	server *sandboxserver.Server
 	http   *httptest.Server
 	gen.Sandbox
 }
 
 // newStreamBox starts a server with the strongest isolation of this host.
-func newStreamBox(t *testing.T) *box {
+func newStreamBox(t testing.TB) *box {
 	t.Helper()
 	server, err := sandboxserver.New(sandboxserver.Config{APIKey: "key", MinIsolation: sandboxserver.IsolationProcess})
 	if err != nil {
@@ -59,7 +59,7 @@ func (b *box) close() {
 
 // client is a connection that speaks frames.
 type client struct {
-	t      *testing.T
+	t      testing.TB
 	ctx    context.Context //nolint:containedctx // the test's
 	conn   *websocket.Conn
 	stdout bytes.Buffer
