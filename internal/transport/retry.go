@@ -31,6 +31,9 @@ const maxRetryAfter = time.Minute
 // 429 it is the server's Retry-After, or BaseDelay, times 2^n.
 func retry(next Doer, policy Retry) Doer {
 	return DoerFunc(func(req *http.Request) (*http.Response, error) {
+		if callOf(req).Upgrade {
+			return send(next, req)
+		}
 		for n := 0; ; n++ {
 			attempt, err := rewound(req, n)
 			if err != nil {
