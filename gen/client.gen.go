@@ -18,6 +18,57 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for FrameType.
+const (
+	FrameAgentClose FrameType = "ssh_agent_close"
+	FrameAgentData  FrameType = "ssh_agent_data"
+	FrameCloseStdin FrameType = "close_stdin"
+	FrameError      FrameType = "error"
+	FrameExecute    FrameType = "execute"
+	FrameExit       FrameType = "exit"
+	FrameInput      FrameType = "input"
+	FrameKill       FrameType = "kill"
+	FrameReconnect  FrameType = "reconnect"
+	FrameResize     FrameType = "resize"
+	FrameStarted    FrameType = "started"
+	FrameStderr     FrameType = "stderr"
+	FrameStdout     FrameType = "stdout"
+)
+
+// Valid indicates whether the value is a known member of the FrameType enum.
+func (e FrameType) Valid() bool {
+	switch e {
+	case FrameAgentClose:
+		return true
+	case FrameAgentData:
+		return true
+	case FrameCloseStdin:
+		return true
+	case FrameError:
+		return true
+	case FrameExecute:
+		return true
+	case FrameExit:
+		return true
+	case FrameInput:
+		return true
+	case FrameKill:
+		return true
+	case FrameReconnect:
+		return true
+	case FrameResize:
+		return true
+	case FrameStarted:
+		return true
+	case FrameStderr:
+		return true
+	case FrameStdout:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProxyHeaderType.
 const (
 	ProxyHeaderOpaque          ProxyHeaderType = "opaque"
@@ -168,6 +219,23 @@ type ActivityResults struct {
 	Results []ActivityResult `json:"results"`
 }
 
+// AgentFrame Bytes of one connection to the SSH agent, or its end.
+type AgentFrame struct {
+	// ChannelID Name of the connection, chosen by the server.
+	ChannelID string `json:"channel_id"`
+
+	// Data The bytes in base64.
+	Data string `json:"data,omitempty,omitzero"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
+
 // BatchDelete Names to delete.
 type BatchDelete struct {
 	// Names Names; generation 2 also takes sandbox ids.
@@ -181,6 +249,17 @@ type BatchDeleteResult struct {
 
 	// Skipped Names left alone.
 	Skipped []Skipped `json:"skipped"`
+}
+
+// CloseStdinFrame End of standard input; no effect with a terminal.
+type CloseStdinFrame struct {
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
 }
 
 // CreatePool Request to create a pool.
@@ -286,6 +365,23 @@ type ErrorDetail struct {
 	union json.RawMessage
 }
 
+// ErrorFrame The command could not be started, reached or brought to its end; nothing follows.
+type ErrorFrame struct {
+	// Error Text for people.
+	Error string `json:"error,omitempty,omitzero"`
+
+	// ErrorType Code, such as `CommandTimeout`, `CommandNotFound`, `SessionExpired`; `CommandError` if absent.
+	ErrorType string `json:"error_type,omitempty,omitzero"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
+
 // ErrorObject Standard error.
 type ErrorObject struct {
 	// Error Code, such as `Conflict`.
@@ -306,6 +402,58 @@ type ErrorResponse struct {
 
 // ErrorText Text for people.
 type ErrorText = string
+
+// ExecuteFrame First frame of a client that starts a command. A server that knows
+// the `command_id` starts nothing: it attaches to that command, from
+// offset 0, and ignores the other members.
+type ExecuteFrame struct {
+	// CloseStdin Whether standard input ends at once; no effect with `pty`.
+	CloseStdin bool `json:"close_stdin,omitempty,omitzero"`
+
+	// Command Command line for the shell; absent with `pty`, the shell itself is started.
+	Command string `json:"command,omitempty,omitzero"`
+
+	// CommandID Name of the command, chosen by the client; the server chooses if absent.
+	CommandID string `json:"command_id,omitempty,omitzero"`
+
+	// Cwd Working directory.
+	Cwd string `json:"cwd,omitempty,omitzero"`
+
+	// Env Environment variables added to the sandbox's own.
+	Env map[string]string `json:"env,omitempty,omitzero"`
+
+	// IdleTimeoutSeconds Seconds without a client until the command is killed, -1 for never; the server chooses if 0 or absent.
+	IdleTimeoutSeconds *int `json:"idle_timeout_seconds,omitempty"`
+
+	// KillOnDisconnect Whether the command is killed when its last client leaves; false if absent.
+	KillOnDisconnect *bool `json:"kill_on_disconnect,omitempty"`
+
+	// Pty Whether the command gets a terminal; all output is then `stdout`.
+	Pty bool `json:"pty,omitempty,omitzero"`
+
+	// RunConfig How a command runs; excludes `env` and `cwd`.
+	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
+
+	// Shell Shell; `/bin/bash` if absent.
+	Shell string `json:"shell,omitempty,omitzero"`
+
+	// SSHAgentForward Whether the command gets a socket to the client's SSH agent.
+	SSHAgentForward bool `json:"ssh_agent_forward,omitempty,omitzero"`
+
+	// TimeoutSeconds Seconds until the command is killed, 0 for never; 60 if absent.
+	TimeoutSeconds *int `json:"timeout_seconds,omitempty"`
+
+	// TTLSeconds Seconds that a command that has ended can still be attached to, -1 for ever; the server chooses if 0 or absent.
+	TTLSeconds *int `json:"ttl_seconds,omitempty"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
 
 // ExecuteRequest A command to run.
 type ExecuteRequest struct {
@@ -337,6 +485,20 @@ type ExecuteResult struct {
 	Stdout string `json:"stdout"`
 }
 
+// ExitFrame The command has ended; nothing follows.
+type ExitFrame struct {
+	// ExitCode Exit code, unknown if absent; 128 plus the signal number after a signal.
+	ExitCode *int `json:"exit_code,omitempty"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
+
 // FieldError A problem with one field.
 type FieldError struct {
 	// Loc Where the field is, such as `["body", "resources", "cpu"]`.
@@ -352,8 +514,58 @@ type FieldError struct {
 // FieldErrors Input problems, one item each.
 type FieldErrors = []FieldError
 
+// FrameType Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+// one text message. The first frame of a client is `execute` or
+// `reconnect`, the first of a server `started` or `error`. `exit` or
+// `error` is the last. Frames of other kinds, and members not defined
+// here, are ignored.
+type FrameType string
+
+// InputFrame Text for standard input, or keys for the terminal.
+type InputFrame struct {
+	// Data The text.
+	Data string `json:"data"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
+
+// KillFrame SIGKILL for the command and all that it started.
+type KillFrame struct {
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
+
 // NextOffset The offset of the next page; 0 or absent on the last.
 type NextOffset = int
+
+// OutputFrame A piece of output, `stdout` or `stderr`, that never ends inside a character.
+type OutputFrame struct {
+	// Data The output as text; U+FFFD stands for a byte that is not UTF-8.
+	Data string `json:"data"`
+
+	// Offset Place of the first byte in the stream, in bytes as the command wrote them.
+	Offset int64 `json:"offset"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
 
 // Pool Sandboxes of one template, started in advance.
 type Pool struct {
@@ -466,6 +678,43 @@ type ProxyRule struct {
 	Type string `json:"type,omitempty,omitzero"`
 }
 
+// ReconnectFrame First frame of a client that attaches to a command.
+type ReconnectFrame struct {
+	// CommandID Name of the command.
+	CommandID string `json:"command_id"`
+
+	// StderrOffset Next byte of standard error wanted.
+	StderrOffset int64 `json:"stderr_offset"`
+
+	// StdoutOffset Next byte of standard output wanted.
+	StdoutOffset int64 `json:"stdout_offset"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
+
+// ResizeFrame Size of the terminal.
+type ResizeFrame struct {
+	// Cols Width in characters.
+	Cols int `json:"cols"`
+
+	// Rows Height in lines.
+	Rows int `json:"rows"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
+
 // ResourceSpec Limits of a sandbox, as Kubernetes quantities.
 type ResourceSpec struct {
 	// CPU CPU, such as `500m`; `500m` if absent.
@@ -476,6 +725,18 @@ type ResourceSpec struct {
 
 	// Storage Ephemeral storage, such as `1Gi`.
 	Storage string `json:"storage,omitempty,omitzero"`
+}
+
+// RunConfig How a command runs; excludes `env` and `cwd`.
+type RunConfig struct {
+	// EnvVars Environment variables added to the sandbox's own.
+	EnvVars map[string]string `json:"env_vars,omitempty,omitzero"`
+
+	// User Name or number, with or without `:group`.
+	User string `json:"user,omitempty,omitzero"`
+
+	// WorkDir Working directory, an absolute path.
+	WorkDir string `json:"work_dir,omitempty,omitzero"`
 }
 
 // Sandbox A sandbox.
@@ -576,6 +837,26 @@ type Skipped struct {
 
 // SortDirection Order of a sort.
 type SortDirection string
+
+// StartedFrame The command exists, and this connection is attached to it; also the answer to `reconnect`.
+type StartedFrame struct {
+	// CommandID Name of the command, which may differ from the one asked for.
+	CommandID string `json:"command_id"`
+
+	// Pid Process id inside the sandbox.
+	Pid int `json:"pid"`
+
+	// StdinReceived Bytes of standard input that arrived so far, of all connections; lets a client go on where a connection broke.
+	StdinReceived *int64 `json:"stdin_received,omitempty"`
+
+	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
+	// below a sandbox's `dataplane_url`. Every frame is one JSON object in
+	// one text message. The first frame of a client is `execute` or
+	// `reconnect`, the first of a server `started` or `error`. `exit` or
+	// `error` is the last. Frames of other kinds, and members not defined
+	// here, are ignored.
+	Type FrameType `json:"type"`
+}
 
 // Status State of a sandbox.
 type Status string

@@ -2,6 +2,7 @@ package sandboxclient
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -23,6 +24,8 @@ type Client struct {
 
 	endpoint  *url.URL
 	plaintext bool
+	commands  CommandPolicy
+	logger    *slog.Logger
 	doer      transport.Doer
 	api       *gen.Client
 	idle      func() // closes idle connections of our own transport
@@ -52,7 +55,7 @@ func New(opts ...Option) (*Client, error) {
 	if err := checkHeader("X-Api-Key", key); err != nil {
 		return nil, err
 	}
-	c := &Client{endpoint: endpoint, plaintext: cfg.plaintext, idle: func() {}}
+	c := &Client{endpoint: endpoint, plaintext: cfg.plaintext, commands: cfg.commands, logger: cfg.logger, idle: func() {}}
 	if cfg.client == nil {
 		own := ownTransport()
 		cfg.client = &http.Client{Transport: own}

@@ -23,6 +23,7 @@ type config struct {
 	retry     RetryPolicy
 	timeout   time.Duration
 	plaintext bool
+	commands  CommandPolicy
 	env       environment
 }
 
@@ -33,7 +34,9 @@ func defaults() *config {
 		agent:   transport.UserAgent(),
 		retry:   DefaultRetryPolicy(),
 		timeout: 30 * time.Second,
-		env:     os.Getenv, //nolint:forbidigo // the one place that reads the environment
+
+		commands: CommandPolicy{}.completed(),
+		env:      os.Getenv, //nolint:forbidigo // the one place that reads the environment
 	}
 }
 

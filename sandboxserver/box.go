@@ -8,6 +8,7 @@ import (
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
+	"github.com/langsandbox/sandbox-go/internal/session"
 )
 
 // box is one sandbox of the API. Its transitions (start, stop, delete) run one
@@ -32,6 +33,8 @@ type box struct {
 	boot context.CancelFunc
 	run  context.Context //nolint:containedctx // the sandbox's: ends when a ready one stops being so
 	halt context.CancelFunc
+
+	commands *session.Store // of that time
 }
 
 // sizes are the integers of a request, kept to be returned.
@@ -125,6 +128,7 @@ func (e *engine) ready(b *box, sb runtime.Sandbox) {
 	b.sb, b.status, b.message = sb, gen.StatusReady, ""
 	b.active = time.Now()
 	b.run, b.halt = context.WithCancel(e.ctx)
+	b.commands = e.newCommands(b)
 	e.arm(b)
 	run := b.run
 	e.tasks.Go(func() { e.watch(run, b, sb) })

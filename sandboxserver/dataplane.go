@@ -8,6 +8,7 @@ import (
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
+	"github.com/langsandbox/sandbox-go/internal/session"
 )
 
 // visit is the use of a sandbox by one request. As long as it lasts the
@@ -15,6 +16,8 @@ import (
 type visit struct {
 	sb  runtime.Sandbox
 	run context.Context //nolint:containedctx // the sandbox's: ends when it stops
+
+	commands *session.Store
 }
 
 // enterBox begins a visit; leave ends it.
@@ -27,7 +30,7 @@ func (e *engine) enterBox(name string) (v visit, leave func(), err error) {
 		if b.status != gen.StatusReady {
 			return problem(http.StatusBadRequest, codeNotReady, "sandbox %q is %s", b.name, b.status)
 		}
-		v = visit{b.sb, b.run}
+		v = visit{b.sb, b.run, b.commands}
 		b.busy++
 		b.active = time.Now()
 		return nil
@@ -75,6 +78,9 @@ func (s *Server) dataplane(w http.ResponseWriter, r *http.Request, op string) (d
 	if err := s.authorize(r, true); err != nil {
 		return nil, err
 	}
+	if op == streamOperation {
+		return s.stream, checkUpgrade(r, s.knowsHost)
+	}
 	allowed, streamed := []string{http.MethodPost}, true
 	var handle dataplaneHandler
 	switch op {
@@ -93,6 +99,10 @@ func (s *Server) dataplane(w http.ResponseWriter, r *http.Request, op string) (d
 	}
 	return handle, s.dataplaneOps[op].check(w, r)
 }
+
+// streamOperation is the path of the command stream, which the contract
+// describes by its frames only.
+const streamOperation = "execute/ws"
 
 // dataplaneOperations are the operations of the contract's data plane.
 func dataplaneOperations(c *contract) map[string]operation {

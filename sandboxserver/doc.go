@@ -15,11 +15,35 @@
 // Volumes, templates, pools, sandboxes and usage of the API's first
 // generation, under /v2/sandboxes and /api/v2/sandboxes alike. Commands and
 // files of a sandbox are below its dataplane_url, and below both prefixes at
-// {sandbox name or id}/execute, /upload and /download.
+// {sandbox name or id}/execute, /execute/ws, /upload and /download.
 //
 // Every request needs the key: as X-Api-Key, as a bearer token together with
 // X-Tenant-Id or X-Organization-Id, or as X-Service-Key. Requests that do not
 // fit the API description are answered with status 422 and a list of problems.
+//
+// # Commands
+//
+// The command stream at /execute/ws starts a command or attaches to one by the
+// id that its client chose. Several clients may be attached to a command; each
+// reads its output from an exact byte offset, at its own pace.
+//
+//   - A command waits for the client that is furthest ahead, and loses nothing
+//     that this client has not answered a ping for. Without a client, or with
+//     one that stands still for 15 seconds, it goes on: the last 2 MiB of each
+//     stream are kept in memory, 64 MiB more in a file below [Config.Dir]. When
+//     that is full it waits for a client, 5 minutes at most, and from then on
+//     the oldest output is dropped. A client sees that as an offset larger than
+//     the one it asked for.
+//   - Bytes that are not UTF-8 are sent as one U+FFFD each, and offsets count
+//     them as the one byte they are. A client that saw U+FFFD in its last chunk
+//     asks for that chunk's offset again.
+//   - exit follows the last output of the command itself. What it leaves in the
+//     background keeps running, and its output is thrown away from then on.
+//   - The idle timeout, one hour unless the client says otherwise, kills a
+//     command without clients. Results are kept for 5 minutes unless the client
+//     says otherwise, 4096 for each sandbox, and until the sandbox stops.
+//   - A client that leaves pings unanswered for a minute is disconnected. So is
+//     everyone when the server shuts down, with status 1001.
 //
 // # Isolation
 //
@@ -40,11 +64,14 @@
 //     proxy: proxy configurations are kept and returned, not enforced.
 //   - Sandboxes end with the server; volumes, templates and pools survive it
 //     where a data directory is given.
+//   - There is no socket to the client's SSH agent, and commands run as the
+//     sandbox's root only.
 //   - A command that reaches its timeout is killed with all its descendants
 //     and answered with status 408 and code CommandTimeout (where the host
 //     lends no cgroup, a descendant that left its session and cleared its
 //     environment lives as long as the sandbox); one that prints
-//     more than [Config.MaxOutput] likewise, with CommandError. No exit code is
+//     more than [Config.MaxOutput] to the execute operation likewise, with
+//     CommandError. No exit code is
 //     made up.
 //   - A sandbox's idle timer, 600 seconds unless the request says otherwise,
 //     deletes it if it was made from a template, and stops it otherwise.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/internal/runtime"
+	"github.com/langsandbox/sandbox-go/internal/session"
 )
 
 // closeTimeout bounds how long Close waits for sandboxes and requests to end.
@@ -29,6 +30,7 @@ type engine struct {
 	cfg     Config
 	dir     string
 	records *records // nil keeps nothing
+	output  *session.Budget
 
 	ctx    context.Context //nolint:containedctx // the server's: ends with it
 	cancel context.CancelFunc
@@ -47,6 +49,7 @@ type engine struct {
 func newEngine(cfg Config, rt runtime.Runtime, dir string) *engine {
 	e := &engine{
 		rt: rt, log: cfg.Logger, cfg: cfg, dir: dir,
+		output:    session.NewBudget(outputBudget),
 		warmUp:    make(chan struct{}, 4),
 		volumes:   newStore[*volume]("volume"),
 		templates: newStore[*template]("template"),

@@ -45,7 +45,11 @@ func (q executeRequest) check() error {
 	case strings.ContainsRune(q.Command, 0):
 		return invalid("command must not contain a zero byte", "command")
 	}
-	for name, value := range q.Env {
+	return checkEnv(q.Env)
+}
+
+func checkEnv(env map[string]string) error {
+	for name, value := range env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
 			return invalid("env must have names without = and no zero bytes", "env", name)
 		}
@@ -105,33 +109,21 @@ func (s *Server) run(v visit, r *http.Request) (*gen.ExecuteResult, error) {
 	return &gen.ExecuteResult{Stdout: string(stdout), Stderr: string(stderr), ExitCode: &status.Code}, nil
 }
 
-// startCommand starts the command line in its shell. The default shell is not
-// everywhere, so that it stands for any; one that was asked for does not.
+// startCommand starts the command line in its shell.
 func startCommand(ctx context.Context, sb runtime.Sandbox, q executeRequest, out *capture) (runtime.Process, error) {
-	shells := []string{q.Shell}
-	if q.Shell == "" || q.Shell == defaultShell {
-		shells = []string{defaultShell, fallbackShell}
+	return startShell(ctx, sb, runtime.Command{
+		Args: []string{cmp.Or(q.Shell, defaultShell), "-c", q.Command}, Env: environ(q.Env), Dir: q.Cwd,
+		Stdout: out.stdout.theirs, Stderr: out.stderr.theirs,
+	})
+}
+
+func environ(env map[string]string) []string {
+	list := make([]string, 0, len(env))
+	for name, value := range env {
+		list = append(list, name+"="+value)
 	}
-	env := make([]string, 0, len(q.Env))
-	for name, value := range q.Env {
-		env = append(env, name+"="+value)
-	}
-	slices.Sort(env)
-	var err error
-	for _, shell := range shells {
-		var process runtime.Process
-		process, err = sb.Start(ctx, runtime.Command{
-			Args: []string{shell, "-c", q.Command}, Env: env, Dir: q.Cwd,
-			Stdout: out.stdout.theirs, Stderr: out.stderr.theirs,
-		})
-		if err == nil {
-			return process, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) || isChdir(err) {
-			break
-		}
-	}
-	return nil, commandProblem(ctx, err, shells[0], q.Cwd)
+	slices.Sort(list)
+	return list
 }
 
 func isChdir(err error) bool {

@@ -108,7 +108,7 @@ var controlPlane = map[string]bool{
 
 func (s *Server) isDataplane(op string) bool {
 	_, ok := s.dataplaneOps[op]
-	return ok
+	return ok || op == streamOperation
 }
 
 // nothingAt answers for paths that do not exist.

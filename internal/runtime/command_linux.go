@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +42,7 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 		Dir:  spec.Dir,
 	}
 	var fds []int
-	for i, file := range []*os.File{spec.Stdin, spec.Stdout, spec.Stderr} {
+	for i, file := range spec.files() {
 		if file != nil {
 			exec.FDs |= sandboxagent.HasStdin << i
 			fds = append(fds, int(file.Fd()))
@@ -58,16 +57,18 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 		exec.FDs |= sandboxagent.HasCgroup
 		fds = append(fds, int(cmd.leaf.dir.Fd()))
 	}
-	open := &call{undo: cmd.undo}
+	exec.TTY = spec.terminal()
+	open := &call{undo: cmd.undo, file: exec.TTY != nil}
 	got, err := s.control.do(ctx, open, cmd, &sandboxagent.Request{Exec: exec}, fds)
 	if err != nil {
+		closeAnswer(got)
 		if !open.abandoned {
 			cmd.release()
 		}
 		return nil, startError(err, spec)
 	}
 	cmd.pid = got.PID
-	return cmd, nil
+	return cmd.started(got.fd, spec.TTY != nil)
 }
 
 // ended prefers the sandbox's end as the reason of an error.
@@ -99,6 +100,7 @@ func (c *command) undo(got answer) {
 		return
 	}
 	c.pid = got.PID
+	closeAnswer(got)
 	_ = c.Kill()
 }
 

@@ -19,9 +19,11 @@ type processCommand struct {
 	box     *processBox
 	process *os.Process
 	cookie  string
-	ended   chan struct{}
-	status  ExitStatus
-	err     error
+	// terminal is the other side of the command's terminal, or nil.
+	terminal *os.File
+	ended    chan struct{}
+	status   ExitStatus
+	err      error
 
 	// mu is held while the process is reaped, so that its number is not
 	// another's while its group is signalled.
@@ -59,6 +61,9 @@ func (b *processBox) Start(ctx context.Context, spec Command) (Process, error) {
 	b.commands[cmd] = true
 	b.mu.Unlock()
 	b.waiting.Go(cmd.wait)
+	if spec.TTY != nil {
+		return processTerminal{cmd}, nil
+	}
 	return cmd, nil
 }
 
@@ -100,7 +105,15 @@ func (b *processBox) workDir(dir string) string {
 }
 
 func (c *processCommand) start(file, dir string, env []string, spec Command) error {
-	files := []*os.File{spec.Stdin, spec.Stdout, spec.Stderr}
+	files := spec.files()
+	if spec.TTY != nil {
+		slave, err := c.openTerminal(spec.terminal())
+		if err != nil {
+			return err
+		}
+		defer slave.Close()
+		files = []*os.File{slave, slave, slave}
+	}
 	for i, f := range files {
 		if f != nil {
 			continue
@@ -117,8 +130,11 @@ func (c *processCommand) start(file, dir string, env []string, spec Command) err
 		Dir:   dir,
 		Env:   env,
 		Files: files,
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: spec.TTY != nil},
 	})
+	if err != nil && c.terminal != nil {
+		c.terminal.Close()
+	}
 	return err
 }
 

@@ -119,6 +119,14 @@ type Command struct {
 	// means the null device. The caller keeps and closes its own ends. They
 	// must be in blocking mode (see InputPipe and OutputPipe).
 	Stdin, Stdout, Stderr *os.File
+	// TTY gives the command a terminal of this size in place of Stdin, Stdout
+	// and Stderr. The Process is a TerminalProcess then.
+	TTY *WindowSize
+}
+
+// WindowSize is the size of a terminal, in characters.
+type WindowSize struct {
+	Cols, Rows uint16
 }
 
 // Process is a started command. It is safe for concurrent use.
@@ -134,6 +142,15 @@ type Process interface {
 	// The error is ErrClosed when the sandbox went away first, or the
 	// context's.
 	Wait(ctx context.Context) (ExitStatus, error)
+}
+
+// TerminalProcess is a command in a terminal.
+type TerminalProcess interface {
+	Process
+	// Terminal is the other side of the terminal: what is written to it is
+	// typed, what is read from it is printed. Reading fails with EIO when no
+	// process has the terminal any more. The caller closes it, which hangs up.
+	Terminal() *os.File
 }
 
 // ExitStatus is how a command ended.

@@ -41,7 +41,7 @@ func (a *agent) attributes(cmd *Exec, fds []int) (*syscall.ProcAttr, error) {
 	if err := proctree.CheckDir(dir); err != nil {
 		return nil, err
 	}
-	attr := &syscall.ProcAttr{Dir: dir, Env: cmd.Env, Sys: &syscall.SysProcAttr{Setsid: true}}
+	attr := &syscall.ProcAttr{Dir: dir, Env: cmd.Env, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: cmd.TTY != nil}}
 	for _, bit := range []uint8{HasStdin, HasStdout, HasStderr, HasCgroup} {
 		fd := a.null
 		if cmd.FDs&bit != 0 {

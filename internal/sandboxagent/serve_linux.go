@@ -78,7 +78,7 @@ func (a *agent) handle(req *Request, fds []int) {
 	case a.null < 0:
 		a.send(&Reply{ID: req.ID, Error: &Error{Op: "request", Text: "not set up yet"}})
 	case req.Exec != nil:
-		a.send(a.exec(req, fds))
+		a.start(req, fds)
 	case req.Open != nil:
 		a.open(req)
 	case req.Kill != nil:

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/langsandbox/sandbox-go/internal/sandboxagent/terminal"
 )
 
 const (
@@ -111,6 +113,9 @@ type Exec struct {
 	Env  []string `json:"env"`
 	Dir  string   `json:"dir"`
 	FDs  uint8    `json:"fds,omitempty"`
+	// TTY asks for a terminal in place of stdin, stdout and stderr. Its master
+	// comes with the reply.
+	TTY *terminal.Size `json:"tty,omitempty"`
 }
 
 // Bits of Exec.FDs.

@@ -16,11 +16,12 @@ var errAttempt = errors.New("no answer in time")
 // attempt bounds one attempt, the reading of its answer included.
 func attempt(next Doer, timeout time.Duration) Doer {
 	return DoerFunc(func(req *http.Request) (*http.Response, error) {
-		d := callOf(req).Timeout
+		call := callOf(req)
+		d := call.Timeout
 		if d == 0 {
 			d = timeout
 		}
-		if d <= 0 {
+		if d <= 0 || call.Upgrade {
 			return next.Do(req)
 		}
 		ctx, cancel := context.WithTimeoutCause(req.Context(), d, errAttempt)

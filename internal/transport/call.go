@@ -31,6 +31,10 @@ type Call struct {
 	// Dataplane is the data-plane address of the sandbox, which gets the
 	// credentials as the endpoint does; nil on the control plane.
 	Dataplane *url.URL
+	// Upgrade is a handshake whose answer, if it is 101, becomes a connection:
+	// that is passed on untouched, and nothing is repeated or timed here, since
+	// the connection lives on.
+	Upgrade bool
 }
 
 type callKey struct{}

@@ -14,8 +14,14 @@ import (
 func client(hc *http.Client) Doer {
 	c := *hc
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	upgrade := c
+	upgrade.Timeout = 0 // would end the connection, and hides its writing half
 	return DoerFunc(func(req *http.Request) (*http.Response, error) {
-		resp, err := c.Do(req)
+		do := c.Do
+		if callOf(req).Upgrade {
+			do = upgrade.Do
+		}
+		resp, err := do(req)
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}

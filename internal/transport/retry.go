@@ -32,6 +32,9 @@ const maxRetryAfter = time.Minute
 // MaxDelay; after other answers the pause is at least Retry-After.
 func retry(next Doer, policy Retry) Doer {
 	return DoerFunc(func(req *http.Request) (*http.Response, error) {
+		if callOf(req).Upgrade {
+			return send(next, req)
+		}
 		for n := 0; ; n++ {
 			attempt, err := rewound(req, n)
 			if err != nil {

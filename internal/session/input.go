@@ -1,0 +1,142 @@
+package session
+
+import (
+	"context"
+	"io"
+	"sync"
+)
+
+// input is what waits to be written to a command.
+type input struct {
+	to    io.WriteCloser
+	limit int
+
+	mu    sync.Mutex
+	queue [][]byte
+	size  int
+	// received counts what came, also what was thrown away.
+	received int64
+	ended    bool          // nothing is added any more
+	broken   bool          // the command reads no more
+	some     chan struct{} // has a token when there is something to do
+	room     chan struct{} // is replaced when there is room again
+	done     chan struct{} // closed when nothing is written any more
+}
+
+func newInput(to io.WriteCloser, limit int) *input {
+	return &input{
+		to: to, limit: limit,
+		some: make(chan struct{}, 1),
+		room: make(chan struct{}),
+		done: make(chan struct{}),
+	}
+}
+
+// add queues bytes, and waits for room.
+func (in *input) add(ctx context.Context, data []byte) error {
+	for {
+		in.mu.Lock()
+		room := in.room
+		in.mu.Unlock()
+		if in.try(data) {
+			return nil
+		}
+		select {
+		case <-room:
+		case <-in.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// try queues bytes if there is room. What nobody reads any more needs none.
+func (in *input) try(data []byte) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ended || in.broken || len(data) == 0 {
+		in.received += int64(len(data))
+		return true
+	}
+	// One that is larger than the limit has to get through, too.
+	if in.size > 0 && in.size+len(data) > in.limit {
+		return false
+	}
+	in.queue = append(in.queue, append([]byte(nil), data...))
+	in.size += len(data)
+	in.received += int64(len(data))
+	in.wake()
+	return true
+}
+
+func (in *input) total() int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.received
+}
+
+// end closes the input after what is queued.
+func (in *input) end() {
+	in.mu.Lock()
+	in.ended = true
+	in.mu.Unlock()
+	in.wake()
+}
+
+// stop closes the input now.
+func (in *input) stop() {
+	in.mu.Lock()
+	in.ended, in.broken = true, true
+	in.queue, in.size = nil, 0
+	in.mu.Unlock()
+	_ = in.to.Close()
+	in.wake()
+}
+
+func (in *input) wake() {
+	select {
+	case in.some <- struct{}{}:
+	default:
+	}
+}
+
+// write writes what is queued until the input ends.
+func (in *input) write() {
+	defer close(in.done)
+	for {
+		data, more := in.take()
+		if !more {
+			_ = in.to.Close()
+			return
+		}
+		if data == nil {
+			<-in.some
+			continue
+		}
+		if _, err := in.to.Write(data); err != nil {
+			in.mu.Lock()
+			in.broken, in.queue, in.size = true, nil, 0
+			in.mu.Unlock()
+			_ = in.to.Close()
+			return
+		}
+		in.mu.Lock()
+		in.size = max(in.size-len(data), 0)
+		close(in.room)
+		in.room = make(chan struct{})
+		in.mu.Unlock()
+	}
+}
+
+// take returns what to write next, or nil when there is nothing yet.
+func (in *input) take() (data []byte, more bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.queue) == 0 {
+		return nil, !in.ended
+	}
+	data = in.queue[0]
+	in.queue[0] = nil
+	in.queue = in.queue[1:]
+	return data, true
+}
