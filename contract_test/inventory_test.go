@@ -1,92 +1,91 @@
 package contract_test
 
 import (
+	"context"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
-// inventory places every operation of the contract: the methods of the facade
-// that reach it, or why none does.
-var inventory = map[string]string{
-	"createVolume": "Volumes.Create",
-	"listVolumes":  "Volumes.List",
-	"getVolume":    "Volumes.Get",
-	"updateVolume": "Volumes.Update",
-	"deleteVolume": "Volumes.Delete",
-
-	"createTemplate":       "Templates.Create",
-	"listTemplates":        "Templates.List",
-	"getTemplate":          "Templates.Get",
-	"updateTemplate":       "Templates.Update",
-	"deleteTemplate":       "Templates.Delete",
-	"batchDeleteTemplates": "Templates.DeleteBatch",
-
-	"createPool": "Pools.Create",
-	"listPools":  "Pools.List",
-	"getPool":    "Pools.Get",
-	"updatePool": "Pools.Update",
-	"deletePool": "Pools.Delete",
-
-	"createSandbox":        "Client.Create Client.Ephemeral Client.Use",
-	"listSandboxes":        "Client.List",
-	"getSandbox":           "Client.Get Sandbox.Refresh",
-	"updateSandbox":        "Client.Update Sandbox.Update",
-	"deleteSandbox":        "Client.Delete Sandbox.Delete Ephemeral.Close",
-	"batchDeleteSandboxes": "Client.DeleteBatch",
-	"getSandboxStatus":     "Client.Status Sandbox.Status Sandbox.WaitReady",
-	"startSandbox":         "Client.Start Sandbox.Start",
-	"stopSandbox":          "Client.Stop Sandbox.Stop",
-
-	"getUsage": "UsageService.Get",
-
-	"execute":  "Sandbox.Execute",
-	"upload":   "Sandbox.Upload Sandbox.WriteFile",
-	"download": "Sandbox.Download Sandbox.ReadFile",
-
-	"reportActivity":       "raw only: services report activity to the API, users do not",
-	"startSandboxInternal": "raw only: services wake sandboxes by route name, users start them by name",
+// facade are the types whose methods send requests.
+var facade = []reflect.Type{
+	reflect.TypeFor[*sandboxclient.Client](),
+	reflect.TypeFor[*sandboxclient.Sandbox](),
+	reflect.TypeFor[*sandboxclient.Volumes](),
+	reflect.TypeFor[*sandboxclient.Templates](),
+	reflect.TypeFor[*sandboxclient.Pools](),
+	reflect.TypeFor[*sandboxclient.UsageService](),
 }
 
-var facade = map[string]reflect.Type{
-	"Client":       reflect.TypeFor[*sandboxclient.Client](),
-	"Sandbox":      reflect.TypeFor[*sandboxclient.Sandbox](),
-	"Ephemeral":    reflect.TypeFor[*sandboxclient.Ephemeral](),
-	"Volumes":      reflect.TypeFor[*sandboxclient.Volumes](),
-	"Templates":    reflect.TypeFor[*sandboxclient.Templates](),
-	"Pools":        reflect.TypeFor[*sandboxclient.Pools](),
-	"UsageService": reflect.TypeFor[*sandboxclient.UsageService](),
-}
-
-// TestInventory: an operation that is new in the contract fails until it is
-// placed; one that is gone fails until its row is.
+// TestInventory: every operation of the contract is placed: a row drives it
+// through the facade, or a reason stands against one. A new operation fails
+// until it is placed, a row of one that is gone until it is taken out.
 func TestInventory(t *testing.T) {
 	t.Parallel()
-	ops := operations(specOf(t))
-	for id := range ops {
-		if _, placed := inventory[id]; !placed {
-			t.Errorf("%s has no row in the inventory: name the facade's method, or say why it has none", id)
+	placed := map[string]bool{}
+	for _, row := range contractRows {
+		placed[row.op] = true
+		if _, raw := rawOnly[row.op]; raw {
+			t.Errorf("%s is raw only, and driven by %s", row.op, row.method)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(inventory)) {
-		if _, exists := ops[id]; !exists {
-			t.Errorf("%s has a row in the inventory, but is no operation", id)
+	for op, reason := range rawOnly {
+		placed[op] = true
+		if reason == "" {
+			t.Errorf("%s is raw only without a reason", op)
 		}
-		if strings.HasPrefix(inventory[id], "raw only: ") {
-			continue
+	}
+	ops := operations(specOf(t))
+	for _, op := range slices.Sorted(maps.Keys(ops)) {
+		if !placed[op] {
+			t.Errorf("%s has no row: drive it through the facade, or say in rawOnly why nothing of the facade does", op)
 		}
-		for method := range strings.FieldsSeq(inventory[id]) {
-			receiver, name, _ := strings.Cut(method, ".")
-			typ, known := facade[receiver]
-			if !known {
-				t.Errorf("%s: there is no %s", id, receiver)
-			} else if _, has := typ.MethodByName(name); !has {
-				t.Errorf("%s: there is no %s", id, method)
+	}
+	for _, op := range slices.Sorted(maps.Keys(placed)) {
+		if _, exists := ops[op]; !exists {
+			t.Errorf("%s is placed, but is no operation of the contract", op)
+		}
+	}
+}
+
+// TestFacadeIsDriven: every method of the facade that takes a context, and so
+// sends something, has a row.
+func TestFacadeIsDriven(t *testing.T) {
+	t.Parallel()
+	driven := map[string]bool{}
+	for _, row := range contractRows {
+		method, _, _ := strings.Cut(row.method, " ")
+		driven[method] = true
+	}
+	var want []string
+	for _, typ := range facade {
+		for m := range typ.Methods() {
+			if m.Type.NumIn() > 1 && m.Type.In(1) == reflect.TypeFor[context.Context]() {
+				want = append(want, typ.Elem().Name()+"."+m.Name)
 			}
+		}
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(driven))); diff != "" {
+		t.Errorf("methods (-of the facade +with a row):\n%s", diff)
+	}
+}
+
+// TestRowsAreTold apart by their names.
+func TestRowsAreTold(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, row := range contractRows {
+		if name := row.op + " " + row.method; seen[name] {
+			t.Errorf("two rows drive %s", name)
+		} else {
+			seen[name] = true
 		}
 	}
 }

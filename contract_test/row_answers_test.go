@@ -1,0 +1,84 @@
+package contract_test
+
+import "net/http"
+
+// sample is an answer that the contract allows.
+type sample struct {
+	status int
+	body   string // JSON, but for a download
+}
+
+// samples are the answers to each operation that the facade reaches: one with
+// as little in it as the contract allows, where that can be little, and one
+// with all that it names. Both are held to the contract as they are played.
+var samples = map[string][]sample{
+	"createVolume": {{http.StatusCreated, emptyVolume}, {http.StatusCreated, fullVolume}},
+	"getVolume":    {{http.StatusOK, emptyVolume}, {http.StatusOK, fullVolume}},
+	"updateVolume": {{http.StatusOK, emptyVolume}, {http.StatusOK, fullVolume}},
+	"listVolumes":  {{http.StatusOK, `{"volumes":[]}`}, {http.StatusOK, `{"volumes":[` + fullVolume + `],"offset":0}`}},
+	"deleteVolume": {{http.StatusNoContent, ""}},
+
+	"createTemplate":       {{http.StatusCreated, `{"name":"a"}`}, {http.StatusCreated, fullTemplate}},
+	"getTemplate":          {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullTemplate}},
+	"updateTemplate":       {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullTemplate}},
+	"listTemplates":        {{http.StatusOK, `{"templates":[]}`}, {http.StatusOK, `{"templates":[` + fullTemplate + `],"offset":0}`}},
+	"deleteTemplate":       {{http.StatusNoContent, ""}},
+	"batchDeleteTemplates": {{http.StatusOK, emptyBatch}, {http.StatusOK, fullBatch}},
+
+	"createPool": {{http.StatusCreated, emptyPool}, {http.StatusCreated, fullPool}},
+	"getPool":    {{http.StatusOK, emptyPool}, {http.StatusOK, fullPool}},
+	"updatePool": {{http.StatusOK, emptyPool}, {http.StatusOK, fullPool}},
+	"listPools":  {{http.StatusOK, `{"pools":[]}`}, {http.StatusOK, `{"pools":[` + fullPool + `],"offset":0}`}},
+	"deletePool": {{http.StatusNoContent, ""}},
+
+	"createSandbox":        {{http.StatusCreated, `{"name":"a"}`}, {http.StatusCreated, fullSandbox}},
+	"getSandbox":           {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullSandbox}},
+	"updateSandbox":        {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullSandbox}},
+	"startSandbox":         {{http.StatusAccepted, `{"name":"a"}`}, {http.StatusAccepted, fullSandbox}},
+	"listSandboxes":        {{http.StatusOK, `{"sandboxes":[]}`}, {http.StatusOK, `{"sandboxes":[` + fullSandbox + `],"offset":0}`}},
+	"getSandboxStatus":     {{http.StatusOK, `{"status":"ready"}`}, {http.StatusOK, `{"status":"ready","status_message":"as new"}`}},
+	"stopSandbox":          {{http.StatusNoContent, ""}},
+	"deleteSandbox":        {{http.StatusNoContent, ""}},
+	"batchDeleteSandboxes": {{http.StatusOK, emptyBatch}, {http.StatusOK, fullBatch}},
+
+	"getUsage": {{http.StatusOK, fullUsage}},
+
+	"execute":  {{http.StatusOK, `{"stdout":"","stderr":""}`}, {http.StatusOK, `{"stdout":"out","stderr":"err","exit_code":3}`}},
+	"upload":   {{http.StatusOK, `{"path":"/note.txt","written":5}`}},
+	"download": {{http.StatusOK, ""}, {http.StatusOK, "hello"}},
+}
+
+const (
+	emptyVolume = `{"name":"a","size":"1Gi","storage_class":"default"}`
+	fullVolume  = `{"id":"5e2f7f0a-0000-4000-8000-000000000001","name":"a","size":"1Gi","storage_class":"default",
+		"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
+
+	emptyPool = `{"name":"a","template_name":"t","replicas":0}`
+	fullPool  = `{"id":"5e2f7f0a-0000-4000-8000-000000000002","name":"a","template_name":"t","replicas":2,
+		"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
+
+	emptyBatch = `{"deleted":[],"skipped":[]}`
+	fullBatch  = `{"deleted":["a"],"skipped":[{"name":"none","reason":"not found"}]}`
+
+	proxyAnswer = `{
+		"rules":[{"name":"r","type":"headers","enabled":false,"match_hosts":["h.test"],"match_paths":["/a"],"inject_headers":{"A":"b"},
+			"headers":[{"name":"n","type":"plaintext","value":"v"},{"name":"o","type":"opaque","is_set":true}]}],
+		"callbacks":[{"match_hosts":["h.test"],"url":"https://c.test","ttl_seconds":60,"request_headers":[{"name":"n","type":"opaque","value":"v","is_set":true}]}],
+		"access_control":{"allow_list":["h.test"],"deny_list":["d.test"]},
+		"no_proxy":["localhost"]}`
+
+	fullTemplate = `{"id":"5e2f7f0a-0000-4000-8000-000000000003","name":"a","image":"python:3.12-slim",
+		"resources":{"cpu":"1","memory":"1Gi","storage":"2Gi"},"volume_mounts":[{"volume_name":"v","mount_path":"/data"}],
+		"proxy_config":` + proxyAnswer + `,"registry_id":"i","registry_name":"n",
+		"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
+
+	fullSandbox = `{"id":"5e2f7f0a-0000-4000-8000-000000000004","name":"a","template_name":"t","snapshot_id":"s",
+		"dataplane_url":"https://router.test/sb-1","status":"ready","status_message":"as new","ttl_seconds":600,"idle_ttl_seconds":60,
+		"expires_at":"2026-01-02T03:14:05Z","vcpus":2,"mem_bytes":8589934592,"fs_capacity_bytes":17179869184,
+		"proxy_config":` + proxyAnswer + `,"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
+
+	fullUsage = `{"sandboxes_used":1,"sandboxes_limit":2,"sandbox_direct_count":3,"sandbox_pool_replicas_count":4,
+		"sandbox_running_count":5,"sandbox_stopped_count":6,"cpu_used_millicores":7,"cpu_limit_millicores":8,
+		"memory_used_bytes":9007199254740993,"memory_limit_bytes":10,"storage_used_bytes":11,"storage_limit_bytes":12,
+		"volumes_used":13,"volumes_limit":14,"templates_count":15,"pools_count":16,"registries_count":17,"snapshots_count":18}`
+)

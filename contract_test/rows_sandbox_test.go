@@ -1,0 +1,148 @@
+package contract_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/sandboxclient"
+)
+
+var sandboxRows = []contractRow{
+	{op: "createSandbox", method: "Client.Create", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Create(ctx, nil)
+		return keepInfo(f, sb, err)
+	}},
+	{op: "createSandbox", method: "Client.Create in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{
+			Name: fresh("box"), TemplateName: f.template, WaitForReady: new(true), Timeout: 60, TTLSeconds: new(600), IdleTTLSeconds: new(0),
+			VCPUs: 1, MemBytes: 1 << 30, FSCapacityBytes: 1 << 30, ProxyConfig: fullProxy(),
+		})
+		return keepInfo(f, sb, err)
+	}},
+	{op: "createSandbox", method: "Client.Create without waiting", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{WaitForReady: new(false), ProxyConfig: denyingProxy()})
+		return keepInfo(f, sb, err)
+	}},
+	{op: "createSandbox", method: "Client.Ephemeral", also: []string{"deleteSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		e, err := c.Ephemeral(ctx, nil)
+		if err != nil {
+			return err
+		}
+		return keep(f, e.Info(), e.Close())
+	}},
+	{op: "createSandbox", method: "Client.Use", also: []string{"deleteSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return c.Use(ctx, &sandboxclient.CreateSandbox{TemplateName: f.template}, func(_ context.Context, sb *sandboxclient.Sandbox) error {
+			return keepInfo(f, sb, nil)
+		})
+	}},
+	{op: "getSandbox", method: "Client.Get", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Get(ctx, f.box)
+		return keepInfo(f, sb, err)
+	}},
+	{op: "getSandbox", method: "Sandbox.Refresh", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		info, err := f.sandbox(c).Refresh(ctx)
+		return keep(f, info, err)
+	}},
+	{op: "listSandboxes", method: "Client.List", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return keepAll(f, infos(c.List(ctx, nil)))
+	}},
+	{op: "listSandboxes", method: "Client.List in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return keepAll(f, infos(c.List(ctx, &sandboxclient.ListSandboxesParams{
+			Limit: new(10), Offset: new(0), NameContains: new("b"), Status: new(sandboxclient.StatusReady), TemplateName: new(f.template),
+			SortBy: new(sandboxclient.SandboxSortByTemplateName), SortDirection: new(sandboxclient.SortDescending),
+		})))
+	}},
+	{op: "updateSandbox", method: "Client.Update of nothing", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Update(ctx, f.box, nil)
+		return keepInfo(f, sb, err)
+	}},
+	{op: "updateSandbox", method: "Client.Update in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Update(ctx, f.box, &sandboxclient.SandboxUpdate{
+			Name: fresh("box"), TTLSeconds: new(0), IdleTTLSeconds: new(60), VCPUs: 2, MemBytes: 1 << 31, FSCapacityBytes: 1 << 31, ProxyConfig: fullProxy(),
+		})
+		return keepInfo(f, sb, err)
+	}},
+	{op: "updateSandbox", method: "Sandbox.Update", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		info, err := f.sandbox(c).Update(ctx, &sandboxclient.SandboxUpdate{ProxyConfig: denyingProxy()})
+		return keep(f, info, err)
+	}},
+	{op: "deleteSandbox", method: "Client.Delete", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return c.Delete(ctx, f.box)
+	}},
+	{op: "deleteSandbox", method: "Sandbox.Delete", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return f.sandbox(c).Delete(ctx)
+	}},
+	{op: "batchDeleteSandboxes", method: "Client.DeleteBatch", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := c.DeleteBatch(ctx, f.box, "none")
+		return keep(f, v, err)
+	}},
+}
+
+// lifecycleRows need a sandbox in the state that their method starts from.
+var lifecycleRows = []contractRow{
+	{op: "getSandboxStatus", method: "Client.Status", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := c.Status(ctx, f.box)
+		return keep(f, v, err)
+	}},
+	{op: "getSandboxStatus", method: "Sandbox.Status", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := f.sandbox(c).Status(ctx)
+		return keep(f, v, err)
+	}},
+	{op: "getSandboxStatus", method: "Sandbox.WaitReady", also: []string{"getSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return f.sandbox(c).WaitReady(ctx, &sandboxclient.WaitOptions{Timeout: time.Minute})
+	}},
+	{op: "stopSandbox", method: "Client.Stop", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return c.Stop(ctx, f.box)
+	}},
+	{op: "stopSandbox", method: "Sandbox.Stop", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return f.sandbox(c).Stop(ctx)
+	}},
+	{op: "startSandbox", method: "Client.Start", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Start(ctx, f.box)
+		return keepInfo(f, sb, err)
+	}},
+	{op: "startSandbox", method: "Sandbox.Start", also: []string{"getSandboxStatus", "getSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return f.sandbox(c).Start(ctx, nil)
+	}},
+	{op: "getUsage", method: "UsageService.Get", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := c.Usage.Get(ctx)
+		return keep(f, v, err)
+	}},
+}
+
+var dataplaneRows = []contractRow{
+	{op: "execute", method: "Sandbox.Execute", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := f.sandbox(c).Execute(ctx, "true", nil)
+		return keep(f, v, err)
+	}},
+	{op: "execute", method: "Sandbox.Execute in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := f.sandbox(c).Execute(ctx, "true", &sandboxclient.ExecuteOptions{
+			Dir: "/", Shell: "/bin/sh", Env: map[string]string{"A": "b"}, Timeout: 5 * time.Second,
+		})
+		return keep(f, v, err)
+	}},
+	{op: "upload", method: "Sandbox.WriteFile", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return f.sandbox(c).WriteFile(ctx, "note.txt", []byte("hello"))
+	}},
+	{op: "upload", method: "Sandbox.WriteFile of nothing", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return f.sandbox(c).WriteFile(ctx, "/tmp/a b+c%d&e=ü", nil)
+	}},
+	{op: "upload", method: "Sandbox.Upload", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return f.sandbox(c).Upload(ctx, "note.txt", io.MultiReader(strings.NewReader("hel"), strings.NewReader("lo")))
+	}},
+	{op: "download", method: "Sandbox.ReadFile", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := f.sandbox(c).ReadFile(ctx, "note.txt")
+		return keep(f, string(v), err)
+	}},
+	{op: "download", method: "Sandbox.Download", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		r, err := f.sandbox(c).Download(ctx, "note.txt")
+		if err != nil {
+			return err
+		}
+		v, err := io.ReadAll(r)
+		return keep(f, string(v), errors.Join(err, r.Close()))
+	}},
+}
