@@ -58,7 +58,8 @@ func TestInventory(t *testing.T) {
 // sends something, has a row.
 func TestFacadeIsDriven(t *testing.T) {
 	t.Parallel()
-	driven := map[string]bool{}
+	// The command stream is no operation, and has tests of its own.
+	driven := map[string]bool{"Sandbox.Run": true, "Sandbox.Attach": true}
 	for _, row := range contractRows {
 		method, _, _ := strings.Cut(row.method, " ")
 		driven[method] = true

@@ -120,7 +120,7 @@ var dataplaneRows = []contractRow{
 	}},
 	{op: "execute", method: "Sandbox.Execute in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		v, err := f.sandbox(c).Execute(ctx, "true", &sandboxclient.ExecuteOptions{
-			Dir: "/", Shell: "/bin/sh", Env: map[string]string{"A": "b"}, Timeout: 5 * time.Second,
+			Dir: "/", ShellPath: "/bin/sh", Env: map[string]string{"A": "b"}, Timeout: 5 * time.Second,
 		})
 		return keep(f, v, err)
 	}},

@@ -131,10 +131,10 @@ var vectorCalls = map[string]vectorCall{
 
 	"Run": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
 		r, err := target(c, v).Execute(ctx, arg[string](v, "command"), &sandboxclient.ExecuteOptions{
-			Dir:     arg[string](v, "cwd"),
-			Shell:   arg[string](v, "shell"),
-			Env:     arg[map[string]string](v, "env"),
-			Timeout: seconds(arg[float64](v, "timeout")),
+			Dir:       arg[string](v, "cwd"),
+			ShellPath: arg[string](v, "shell"),
+			Env:       arg[map[string]string](v, "env"),
+			Timeout:   seconds(arg[float64](v, "timeout")),
 		})
 		if err != nil {
 			return nil, err

@@ -55,7 +55,7 @@ func (s *Sandbox) Attach(ctx context.Context, id string, opts *AttachOptions) (*
 	}
 	p.sink = w
 	p.unwatch = context.AfterFunc(ctx, func() { p.detach(fmt.Errorf("%w: %w", ErrDetached, contextError(ctx))) })
-	go p.supervise()
+	go p.supervise() //nolint:contextcheck // the process outlives the call
 	if err := p.await(); err != nil {
 		return nil, err
 	}

@@ -3,15 +3,14 @@ package sandboxclient
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/wire"
@@ -65,7 +64,6 @@ type Cmd struct {
 
 	sandbox *Sandbox
 	line    string
-	err     error
 }
 
 const (
@@ -182,12 +180,12 @@ func (c *Cmd) start(ctx context.Context, output func(*Process) sink) (*Process, 
 	p.stdin.terminal, p.stdin.open, p.size = c.TTY != nil, c.OpenStdin, c.TTY
 	p.sink = output(p)
 	p.unwatch = context.AfterFunc(ctx, func() { p.stop(contextError(ctx)) })
-	go p.supervise()
+	go p.supervise() //nolint:contextcheck // the process outlives the call
 	if err := p.await(); err != nil {
 		return nil, err
 	}
 	if c.Stdin != nil {
-		go p.feed(c.Stdin)
+		go p.feed(c.Stdin) //nolint:contextcheck // as above
 	}
 	return p, nil
 }
@@ -324,23 +322,6 @@ func (c *checks) text(argument, s string) {
 	}
 }
 
-var ids = struct {
-	sync.Mutex
-	last uint64
-}{}
-
-// newID is a UUID of version 7: it begins with the time, and each is greater
-// than the one before.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	ids.Lock()
-	defer ids.Unlock()
-	// Milliseconds, and a fraction of one in the twelve bits that follow.
-	now := time.Now()
-	stamp := uint64(now.UnixMilli())<<12 | uint64(now.Nanosecond()%int(time.Millisecond))*4096/uint64(time.Millisecond) //nolint:gosec // not negative
-	ids.last = max(ids.last+1, stamp)
-	binary.BigEndian.PutUint64(b[:8], ids.last>>12<<16|0x7000|ids.last&0xfff)
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
+// newID is a new name for a command: a UUID of version 7, which begins with
+// the time.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -45,12 +46,7 @@ func (e *CommandError) Error() string { return e.Message + " [" + e.Code + "]" }
 
 // Is reports whether target is one of the Err... values that apply.
 func (e *CommandError) Is(target error) bool {
-	for _, kind := range e.kinds {
-		if target == kind {
-			return true
-		}
-	}
-	return target == ErrOperation
+	return target == ErrOperation || slices.Contains(e.kinds, target)
 }
 
 // commandError makes an error of an error frame; known is the id of a command

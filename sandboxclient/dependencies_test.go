@@ -32,6 +32,7 @@ func TestDependencies(t *testing.T) {
 	got := goList(t, "{{with .Module}}{{.Path}}{{end}}", ".")
 	want := []string{
 		"github.com/apapsch/go-jsonmerge/v2",
+		"github.com/coder/websocket",
 		"github.com/google/uuid",
 		module,
 		"github.com/oapi-codegen/runtime",

@@ -58,7 +58,7 @@ func (d *dialer) dial(ctx context.Context) (*line, error) {
 	life, cancel := context.WithCancelCause(d.values)
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	up := &upgrade{d: d}
-	conn, _, err := websocket.Dial(life, d.url, &websocket.DialOptions{ //nolint:bodyclose // it is the connection
+	conn, _, err := websocket.Dial(life, d.url, &websocket.DialOptions{ //nolint:bodyclose,contextcheck // it is the connection, which outlives the handshake
 		HTTPClient:      &http.Client{Transport: up},
 		CompressionMode: websocket.CompressionDisabled,
 	})
@@ -151,8 +151,7 @@ func (d *dialer) protocolError(message string) *APIError {
 
 // permanent reports whether an attempt that failed with err would fail again.
 func permanent(err error) bool {
-	var api *APIError
-	if errors.As(err, &api) && api.StatusCode != 0 {
+	if api, ok := errors.AsType[*APIError](err); ok && api.StatusCode != 0 {
 		switch api.StatusCode {
 		case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
 			http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -174,8 +173,7 @@ func permanent(err error) bool {
 
 // retryAfter is the pause that the server asks for.
 func retryAfter(err error) time.Duration {
-	var api *APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*APIError](err); ok {
 		return api.RetryAfter
 	}
 	return 0

@@ -24,8 +24,8 @@ const (
 type ExecuteOptions struct {
 	// Dir is the working directory; empty is the sandbox's own.
 	Dir string
-	// Shell runs the command; empty is /bin/bash.
-	Shell string
+	// ShellPath is the shell that runs the command; empty is /bin/bash.
+	ShellPath string
 	// Env is added to the environment of the sandbox.
 	Env map[string]string
 	// Timeout, in whole seconds, rounded up, is when the sandbox kills the
@@ -70,7 +70,7 @@ func (s *Sandbox) Execute(ctx context.Context, command string, opts *ExecuteOpti
 	body := gen.ExecuteRequest{
 		Command: command,
 		Timeout: seconds,
-		Shell:   o.Shell,
+		Shell:   o.ShellPath,
 		Env:     maps.Clone(o.Env),
 		Cwd:     o.Dir,
 	}
@@ -110,7 +110,7 @@ func checkExecute(op, command string, o ExecuteOptions) error {
 	ck := checks{op: op}
 	ck.required("command", command)
 	ck.atLeastZero("timeout", int64(o.Timeout))
-	for _, text := range []string{command, o.Dir, o.Shell} {
+	for _, text := range []string{command, o.Dir, o.ShellPath} {
 		if strings.ContainsRune(text, 0) {
 			ck.fail("command", "holds a zero byte")
 		}

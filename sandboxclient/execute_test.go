@@ -26,7 +26,7 @@ func TestExecuteBody(t *testing.T) {
 	}{
 		"nothing": {nil, map[string]any{"command": "true", "timeout": 60.0, "shell": "/bin/bash"}},
 		"all": {
-			&sandboxclient.ExecuteOptions{Dir: "/srv", Shell: "/bin/sh", Env: map[string]string{"A": "b"}, Timeout: 12 * time.Second},
+			&sandboxclient.ExecuteOptions{Dir: "/srv", ShellPath: "/bin/sh", Env: map[string]string{"A": "b"}, Timeout: 12 * time.Second},
 			map[string]any{"command": "true", "timeout": 12.0, "shell": "/bin/sh", "cwd": "/srv", "env": map[string]any{"A": "b"}},
 		},
 		"rounded up":  {&sandboxclient.ExecuteOptions{Timeout: time.Millisecond}, map[string]any{"command": "true", "timeout": 1.0, "shell": "/bin/bash"}},

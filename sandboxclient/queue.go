@@ -53,15 +53,15 @@ func newQueue(budget int, merge bool) *queue {
 }
 
 // put adds a chunk, of which it keeps a copy, as soon as there is room. It
-// reports false if nobody reads any more.
-func (q *queue) put(stream Stream, data []byte, offset int64) bool {
+// drops it if nobody reads any more.
+func (q *queue) put(stream Stream, data []byte, offset int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.pending.data) > 0 && len(q.pending.data)+len(data) > q.budget && !q.dropped {
 		q.space.Wait()
 	}
 	if q.dropped {
-		return false
+		return
 	}
 	p := &q.pending
 	p.data = append(p.data, data...)
@@ -71,7 +71,6 @@ func (q *queue) put(stream Stream, data []byte, offset int64) bool {
 		p.marks = append(p.marks, mark{stream, offset, len(p.data)})
 	}
 	q.ready.Signal()
-	return true
 }
 
 // take waits for output and returns all there is. It takes back a batch that

@@ -11,8 +11,8 @@ import (
 type RunOptions struct {
 	// Dir is the working directory; empty is the sandbox's own.
 	Dir string
-	// Shell runs the command; empty is /bin/bash.
-	Shell string
+	// ShellPath is the shell that runs the command; empty is /bin/bash.
+	ShellPath string
 	// Env is added to the environment of the sandbox.
 	Env map[string]string
 	// Stdin is copied to standard input, as UTF-8 text; nil is the end of the
@@ -34,7 +34,7 @@ type RunOptions struct {
 func (s *Sandbox) Run(ctx context.Context, script string, opts *RunOptions) (*Result, error) {
 	o := pointed(opts)
 	c := s.Shell(script)
-	c.Dir, c.ShellPath, c.Env, c.Stdin = o.Dir, o.Shell, o.Env, o.Stdin
+	c.Dir, c.ShellPath, c.Env, c.Stdin = o.Dir, o.ShellPath, o.Env, o.Stdin
 	c.Timeout, c.MaxOutput = o.Timeout, o.MaxOutput
 	var out, errs strings.Builder
 	p, err := c.start(ctx, func(*Process) sink {

@@ -109,7 +109,7 @@ func newWriters(stdout, stderr io.Writer, budget int, failed func(error)) *write
 // same reports whether two writers are one; those that cannot be compared are
 // not.
 func same(a, b io.Writer) bool {
-	defer func() { _ = recover() }() //nolint:errcheck // a panic is the answer false
+	defer func() { _ = recover() }() // a panic is the answer false
 	return a == b
 }
 

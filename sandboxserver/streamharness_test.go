@@ -28,24 +28,24 @@ type box struct {
 }
 
 // newStreamBox starts a server with the strongest isolation of this host.
-func newStreamBox(t testing.TB) *box {
-	t.Helper()
+func newStreamBox(tb testing.TB) *box {
+	tb.Helper()
 	server, err := sandboxserver.New(sandboxserver.Config{APIKey: "key", MinIsolation: sandboxserver.IsolationProcess})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	b := &box{t: t, server: server, http: httptest.NewServer(server)}
-	t.Cleanup(b.close)
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, b.http.URL+"/v2/sandboxes/boxes", strings.NewReader("{}"))
+	b := &box{t: tb, server: server, http: httptest.NewServer(server)}
+	tb.Cleanup(b.close)
+	r, _ := http.NewRequestWithContext(tb.Context(), http.MethodPost, b.http.URL+"/v2/sandboxes/boxes", strings.NewReader("{}"))
 	r.Header.Set("X-Api-Key", "key")
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := b.http.Client().Do(r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(&b.Sandbox); err != nil || resp.StatusCode != http.StatusCreated {
-		t.Fatalf("create: status %d: %v", resp.StatusCode, err)
+		tb.Fatalf("create: status %d: %v", resp.StatusCode, err)
 	}
 	return b
 }

@@ -70,10 +70,10 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 	request := &sandboxclient.CreateSandbox{TemplateName: f.template, SnapshotName: f.snapshot}
 	return client.Use(ctx, request, func(ctx context.Context, sb *sandboxclient.Sandbox) error {
 		result, err := sb.Execute(ctx, shellCommand(args), &sandboxclient.ExecuteOptions{
-			Dir:     f.dir,
-			Shell:   "/bin/sh",
-			Env:     env,
-			Timeout: f.timeout,
+			Dir:       f.dir,
+			ShellPath: "/bin/sh",
+			Env:       env,
+			Timeout:   f.timeout,
 		})
 		if err != nil {
 			return err

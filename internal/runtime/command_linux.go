@@ -68,7 +68,7 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 		return nil, startError(err, spec)
 	}
 	cmd.pid = got.PID
-	return cmd.started(got.fd, spec.TTY != nil)
+	return cmd.started(got.fd, spec.TTY != nil) //nolint:contextcheck // the command outlives the call
 }
 
 // ended prefers the sandbox's end as the reason of an error.

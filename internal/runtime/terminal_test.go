@@ -17,7 +17,7 @@ import (
 // typist is a command in a terminal and what it has printed so far.
 type typist struct {
 	t       *testing.T
-	ctx     context.Context //nolint:containedctx // the test's
+	ctx     context.Context
 	process runtime.TerminalProcess
 	printed strings.Builder
 }
