@@ -686,6 +686,10 @@ type ReconnectFrame struct {
 	// StderrOffset Next byte of standard error wanted.
 	StderrOffset int64 `json:"stderr_offset"`
 
+	// StdinID What `started` called the standard input of the connection that
+	// this one replaces. Nothing more is taken from that one.
+	StdinID string `json:"stdin_id,omitempty,omitzero"`
+
 	// StdoutOffset Next byte of standard output wanted.
 	StdoutOffset int64 `json:"stdout_offset"`
 
@@ -846,7 +850,13 @@ type StartedFrame struct {
 	// Pid Process id inside the sandbox.
 	Pid int `json:"pid"`
 
-	// StdinReceived Bytes of standard input that arrived so far, of all connections; lets a client go on where a connection broke.
+	// StdinID This client's hold on the standard input, for `reconnect`. Servers
+	// may leave it out.
+	StdinID string `json:"stdin_id,omitempty,omitzero"`
+
+	// StdinReceived Bytes of standard input that arrived from this client, on this
+	// connection and on those it replaces; lets it go on where one broke.
+	// Servers may leave it out.
 	StdinReceived *int64 `json:"stdin_received,omitempty"`
 
 	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`

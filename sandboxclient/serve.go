@@ -85,9 +85,9 @@ func (p *Process) leave(l *line) {
 	l.tasks.Wait()
 }
 
-// attached lets input go to a connection, whose server has received as much
-// of it as it says, if it does.
-func (p *Process) attached(l *line, received *int64) {
+// attached lets input go to a connection, once the server acknowledged it, or
+// is not expected to.
+func (p *Process) attached(l *line, s *gen.StartedFrame) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.line != l || p.ready {
@@ -95,7 +95,7 @@ func (p *Process) attached(l *line, received *int64) {
 	}
 	p.ready = true
 	first := !p.reached
-	p.stdin.attach(received, first)
+	p.stdin.attach(s)
 	if first {
 		p.reached = true
 		if p.timeout > 0 && p.policy.TimeoutGrace != forever {
@@ -127,7 +127,7 @@ func (p *Process) started(l *line, f *wire.Frame) error {
 			slog.String("command", p.ID()), slog.String("other", s.CommandID))
 		return nil
 	}
-	p.attached(l, s.StdinReceived)
+	p.attached(l, &s)
 	p.progress()
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/langsandbox/sandbox-go/gen"
 )
 
 // stdin is the input of a command: what is not known to have arrived, and what
@@ -21,6 +23,8 @@ type stdin struct {
 	partial  []byte // the beginning of a character
 	base     int64  // offset of buf; all before has arrived
 	sent     int64  // offset of what is sent next
+	id       string // the server's name for this input
+	origin   int64  // offset at which the server began to count
 	eof      bool   // asked for
 	eofSent  bool   // on the present connection
 	err      error  // input cannot go on
@@ -113,23 +117,28 @@ func (in *stdin) arrived(offset int64) {
 	in.sent = max(in.sent, offset)
 }
 
-// attach goes on with a connection, whose server has received as much as it
-// says, if it does; first is the first one.
-func (in *stdin) attach(received *int64, first bool) {
+// attach goes on with a connection, of whose server s may tell what arrived on
+// those before.
+func (in *stdin) attach(s *gen.StartedFrame) {
 	in.eofSent = false
-	idle := in.sent == in.base
+	resumed := in.id != ""
+	in.id = ""
+	var received *int64
+	if s != nil {
+		in.id, received = s.StdinID, s.StdinReceived
+	}
 	switch {
-	case received == nil && idle:
-	case received != nil && idle && (first || *received > in.base):
-		// Others may have written to the command before, or write to it, too.
-		in.base, in.sent = *received, *received
-	case received != nil && *received >= in.base && *received <= in.sent:
-		in.arrived(*received)
+	case in.sent == in.base:
+	case resumed && received != nil && *received >= in.base-in.origin && *received <= in.sent-in.origin:
+		in.arrived(*received + in.origin)
 		in.sent = in.base
 	case in.terminal:
 		// Keys are not pressed twice: who types sees what arrived.
 		in.arrived(in.sent)
 	default:
 		in.err = errInputLost
+	}
+	if received != nil {
+		in.origin = in.base - *received
 	}
 }

@@ -180,7 +180,7 @@ func (p *Process) hello(l *line) ([]byte, error) {
 	}
 	return wire.Encode(gen.ReconnectFrame{
 		Type: gen.FrameReconnect, CommandID: p.id,
-		StdoutOffset: p.tracks[0].resume(), StderrOffset: p.tracks[1].resume(),
+		StdoutOffset: p.tracks[0].resume(), StderrOffset: p.tracks[1].resume(), StdinID: p.stdin.id,
 	})
 }
 

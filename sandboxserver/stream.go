@@ -139,7 +139,7 @@ func (l *line) serve(ctx context.Context, cancel context.CancelFunc, commands *s
 // talk sends output, and returns io.EOF when there is no more.
 func (l *line) talk(ctx context.Context) error {
 	received := l.Received()
-	started := gen.StartedFrame{Type: gen.FrameStarted, CommandID: l.ID(), Pid: l.PID(), StdinReceived: &received}
+	started := gen.StartedFrame{Type: gen.FrameStarted, CommandID: l.ID(), Pid: l.PID(), StdinID: l.Writer(), StdinReceived: &received}
 	if err := l.sendFrame(started); err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ func TestStreamReconnect(t *testing.T) {
 	c.want("etwo", "arn")
 
 	c = b.dial() // T139: an ended command is still there
-	if f := c.reconnect("cmd", 3, 4); *f.StdinReceived != 4 {
+	if f := c.reconnect("cmd", 3, 4); *f.StdinReceived != 0 {
 		t.Errorf("%d bytes of input received", *f.StdinReceived)
 	}
 	c.exits(0)

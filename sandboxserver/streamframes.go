@@ -59,7 +59,7 @@ func (l *line) open(ctx context.Context, commands *session.Store, frame []byte) 
 			return nil, err
 		}
 		l.asked = f.CommandID
-		return commands.Reconnect(ctx, f.CommandID, f.StdoutOffset, f.StderrOffset)
+		return commands.Reconnect(ctx, f.CommandID, session.Resume{Stdout: f.StdoutOffset, Stderr: f.StderrOffset, Writer: f.StdinID})
 	default:
 		return nil, invalid("the first frame must be execute or reconnect", "type")
 	}

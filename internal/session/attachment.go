@@ -11,7 +11,8 @@ import (
 type Attachment struct {
 	*Session
 
-	wake chan struct{}
+	wake   chan struct{}
+	writer *writer
 
 	// Guarded by the session's mu.
 	next     [streams]int64 // offset of the byte to hand out
@@ -34,7 +35,8 @@ type Chunk struct {
 // attach adds a reader that begins at the given offsets. Offsets beyond the
 // end count as the end: clients that replaced bytes by longer ones ask for
 // more than there is.
-func (s *Session) attach(from [streams]int64) (*Attachment, error) {
+func (s *Session) attach(r Resume) (*Attachment, error) {
+	from := [streams]int64{r.Stdout, r.Stderr}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
@@ -47,6 +49,7 @@ func (s *Session) attach(from [streams]int64) (*Attachment, error) {
 		a.fresh[i] = true
 	}
 	s.attached[a] = struct{}{}
+	s.adopt(a, r.Writer)
 	stopTimer(s.idle)
 	s.wakePumps()
 	return a, nil
@@ -60,14 +63,20 @@ func (a *Attachment) Detach() {
 		a.mu.Unlock()
 		return
 	}
-	a.left = true
-	delete(a.attached, a)
-	a.readAt = time.Now()
-	a.signal()
-	a.wakePumps()
+	a.leave()
 	a.freeIfUnread()
 	a.mu.Unlock()
 	a.abandonIfUnread()
+}
+
+// leave takes an attachment out. mu is held.
+func (a *Attachment) leave() {
+	a.left = true
+	delete(a.attached, a)
+	a.release()
+	a.readAt = time.Now()
+	a.signal()
+	a.wakePumps()
 }
 
 // abandonIfUnread acts on a command that has no attachment left.

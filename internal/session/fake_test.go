@@ -149,7 +149,12 @@ func (w *world) execute(s Spec) *Attachment {
 
 func (w *world) reconnect(id string, stdout, stderr int64) *Attachment {
 	w.t.Helper()
-	a, err := w.Reconnect(w.t.Context(), id, stdout, stderr)
+	return w.attach(id, Resume{Stdout: stdout, Stderr: stderr})
+}
+
+func (w *world) attach(id string, r Resume) *Attachment {
+	w.t.Helper()
+	a, err := w.Reconnect(w.t.Context(), id, r)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"io"
 	"sync"
 )
@@ -11,16 +10,14 @@ type input struct {
 	to    io.WriteCloser
 	limit int
 
-	mu    sync.Mutex
-	queue [][]byte
-	size  int
-	// received counts what came, also what was thrown away.
-	received int64
-	ended    bool          // nothing is added any more
-	broken   bool          // the command reads no more
-	some     chan struct{} // has a token when there is something to do
-	room     chan struct{} // is replaced when there is room again
-	done     chan struct{} // closed when nothing is written any more
+	mu     sync.Mutex
+	queue  [][]byte
+	size   int
+	ended  bool          // nothing is added any more
+	broken bool          // the command reads no more
+	some   chan struct{} // has a token when there is something to do
+	room   chan struct{} // is replaced when there is room again
+	done   chan struct{} // closed when nothing is written any more
 }
 
 func newInput(to io.WriteCloser, limit int) *input {
@@ -32,22 +29,11 @@ func newInput(to io.WriteCloser, limit int) *input {
 	}
 }
 
-// add queues bytes, and waits for room.
-func (in *input) add(ctx context.Context, data []byte) error {
-	for {
-		in.mu.Lock()
-		room := in.room
-		in.mu.Unlock()
-		if in.try(data) {
-			return nil
-		}
-		select {
-		case <-room:
-		case <-in.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+// whenRoom is closed when there is room again.
+func (in *input) whenRoom() <-chan struct{} {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.room
 }
 
 // try queues bytes if there is room. What nobody reads any more needs none.
@@ -55,7 +41,6 @@ func (in *input) try(data []byte) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.ended || in.broken || len(data) == 0 {
-		in.received += int64(len(data))
 		return true
 	}
 	// One that is larger than the limit has to get through, too.
@@ -64,15 +49,8 @@ func (in *input) try(data []byte) bool {
 	}
 	in.queue = append(in.queue, append([]byte(nil), data...))
 	in.size += len(data)
-	in.received += int64(len(data))
 	in.wake()
 	return true
-}
-
-func (in *input) total() int64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.received
 }
 
 // end closes the input after what is queued.

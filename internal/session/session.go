@@ -25,15 +25,18 @@ type Session struct {
 	mu       sync.Mutex
 	out      [streams]output
 	attached map[*Attachment]struct{}
-	joining  int       // attachments on their way
-	readAt   time.Time // when somebody last read
-	timedOut bool
-	killing  bool
-	outcome  *Outcome // set when the command and its output have ended
-	gone     bool     // no longer kept
-	deadline *time.Timer
-	idle     *time.Timer
-	keep     *time.Timer
+	writers  map[string]*writer
+	// lastWriter is the name of the newest.
+	lastWriter int
+	joining    int       // attachments on their way
+	readAt     time.Time // when somebody last read
+	timedOut   bool
+	killing    bool
+	outcome    *Outcome // set when the command and its output have ended
+	gone       bool     // no longer kept
+	deadline   *time.Timer
+	idle       *time.Timer
+	keep       *time.Timer
 }
 
 func newSession(st *Store, spec Spec) *Session {
@@ -42,6 +45,7 @@ func newSession(st *Store, spec Spec) *Session {
 		started:  make(chan struct{}),
 		exited:   make(chan struct{}),
 		attached: make(map[*Attachment]struct{}),
+		writers:  make(map[string]*writer),
 		readAt:   time.Now(),
 	}
 	for i := range s.out {
@@ -70,7 +74,7 @@ func (s *Session) begin() {
 	s.input = newInput(run.Stdin, s.opts.Input)
 	s.store.tasks.Go(s.input.write)
 	if s.spec.CloseInput {
-		s.CloseInput()
+		s.closeInput()
 	}
 	for i, out := range []Output{run.Stdout, run.Stderr} {
 		if out == nil {
@@ -181,22 +185,9 @@ func (s *Session) Resize(cols, rows int) error {
 	return s.run.Resize(cols, rows)
 }
 
-// Input writes to the command's standard input, in the order of the calls. It
-// waits while more than Options.Input bytes wait for the command to read them,
-// until the context ends. Input for an ended command, or after CloseInput, is
-// thrown away. The bytes are copied.
-func (s *Session) Input(ctx context.Context, data []byte) error { return s.input.add(ctx, data) }
-
-// TryInput is Input if that need not wait. It reports whether it did.
-func (s *Session) TryInput(data []byte) bool { return s.input.try(data) }
-
-// Received is how much input has arrived, in bytes, what was thrown away
-// included.
-func (s *Session) Received() int64 { return s.input.total() }
-
-// CloseInput ends the standard input after what was written so far. It does
+// closeInput ends the standard input after what was written so far. It does
 // nothing with a terminal.
-func (s *Session) CloseInput() {
+func (s *Session) closeInput() {
 	if s.run.Resize == nil {
 		s.input.end()
 	}

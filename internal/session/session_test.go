@@ -90,7 +90,7 @@ func TestFailedStartLeavesTheIDFree(t *testing.T) {
 			t.Fatalf("error %v", err)
 		}
 		synctest.Wait()
-		if _, err := w.Reconnect(t.Context(), "a", 0, 0); !errors.Is(err, ErrNotFound) {
+		if _, err := w.Reconnect(t.Context(), "a", Resume{}); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("error %v", err)
 		}
 		a := w.execute(spec("a"))
@@ -237,13 +237,13 @@ func TestT139T140ResultIsKeptForItsTime(t *testing.T) {
 		w.read(a, nil).want(t, "world\n", "")
 		w.outcome(a, Outcome{Code: 3})
 		a.Detach()
-		if _, err := w.Reconnect(t.Context(), "a", 0, 0); !errors.Is(err, ErrExpired) {
+		if _, err := w.Reconnect(t.Context(), "a", Resume{}); !errors.Is(err, ErrExpired) {
 			t.Errorf("error %v", err)
 		}
 		if _, err := w.Execute(t.Context(), spec("a")); !errors.Is(err, ErrExpired) || w.starts != 1 {
 			t.Errorf("a late repeat of the start: error %v, %d processes", err, w.starts)
 		}
-		if _, err := w.Reconnect(t.Context(), "b", 0, 0); !errors.Is(err, ErrNotFound) {
+		if _, err := w.Reconnect(t.Context(), "b", Resume{}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -270,7 +270,7 @@ func TestOldestResultGoesFirst(t *testing.T) {
 			w.read(a, nil)
 			a.Detach()
 		}
-		if _, err := w.Reconnect(t.Context(), "a", 0, 0); !errors.Is(err, ErrExpired) {
+		if _, err := w.Reconnect(t.Context(), "a", Resume{}); !errors.Is(err, ErrExpired) {
 			t.Errorf("error %v", err)
 		}
 		w.reconnect("b", 0, 0).Detach()

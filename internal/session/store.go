@@ -52,17 +52,26 @@ func (st *Store) Execute(ctx context.Context, spec Spec) (*Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.await(ctx, [streams]int64{})
+	return s.await(ctx, Resume{})
 }
 
-// Reconnect attaches to a command, from the given offsets of its output. The
-// error is ErrNotFound, ErrExpired, ErrClosed or the context's.
-func (st *Store) Reconnect(ctx context.Context, id string, stdout, stderr int64) (*Attachment, error) {
+// Resume says where a client goes on that was attached before.
+type Resume struct {
+	Stdout, Stderr int64 // offsets of the output
+	// Writer is its hold on the standard input, from [Attachment.Writer]. The
+	// attachment that has it is left: it is of a connection that is lost. Empty
+	// or unknown is a new one.
+	Writer string
+}
+
+// Reconnect attaches to a command where the client was before. The error is
+// ErrNotFound, ErrExpired, ErrClosed or the context's.
+func (st *Store) Reconnect(ctx context.Context, id string, r Resume) (*Attachment, error) {
 	s, err := st.join(id, nil) //nolint:contextcheck // as above
 	if err != nil {
 		return nil, err
 	}
-	return s.await(ctx, [streams]int64{stdout, stderr})
+	return s.await(ctx, r)
 }
 
 // join finds a session, or makes it where there is a spec. The caller counts
@@ -111,7 +120,7 @@ func (st *Store) start(s *Session) {
 }
 
 // await attaches once the command has started.
-func (s *Session) await(ctx context.Context, from [streams]int64) (*Attachment, error) {
+func (s *Session) await(ctx context.Context, r Resume) (*Attachment, error) {
 	defer func() {
 		s.mu.Lock()
 		s.joining--
@@ -127,7 +136,7 @@ func (s *Session) await(ctx context.Context, from [streams]int64) (*Attachment, 
 	if s.err != nil {
 		return nil, s.err
 	}
-	return s.attach(from)
+	return s.attach(r)
 }
 
 // ended keeps the result of a command for a while.
