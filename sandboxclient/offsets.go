@@ -16,6 +16,10 @@ type track struct {
 	start int64
 	text  []byte
 	known []byte // text that a new connection is expected to repeat
+	// lastAt and lastLen are the last chunk of this connection, whatever of it
+	// was new; lastLen is 0 before the first.
+	lastAt  int64
+	lastLen int
 
 	lost, repeated int64
 }
@@ -35,7 +39,7 @@ func (t *track) resume() int64 {
 // reconnect prepares for the output of a new connection, which begins at
 // resume.
 func (t *track) reconnect() {
-	t.known = nil
+	t.known, t.lastLen = nil, 0
 	if t.low != t.high {
 		t.known = t.text
 	}
@@ -43,6 +47,13 @@ func (t *track) reconnect() {
 
 // accept takes a chunk and returns the part that is new, and its offset.
 func (t *track) accept(data []byte, offset int64, has bool) (fresh []byte, at int64) {
+	if has && len(data) > 0 {
+		if offset == t.lastAt && len(data) == t.lastLen {
+			t.repeated += int64(len(data))
+			return nil, t.high // on one connection, nothing else begins there
+		}
+		t.lastAt, t.lastLen = offset, len(data)
+	}
 	if t.known != nil {
 		if rest, ok := t.recognise(data, offset, has); ok {
 			return t.extend(rest)
