@@ -266,18 +266,17 @@ func TestStreamTerminal(t *testing.T) {
 	b := newStreamBox(t)
 	c := b.dial()
 	// T054: a console, without a command.
-	c.execute("", m{"pty": true, "env": m{"PS1": "ready> "}, "timeout_seconds": 0, "idle_timeout_seconds": -1, "ssh_agent_forward": true, "close_stdin": true})
+	c.execute("", m{"pty": true, "timeout_seconds": 0, "idle_timeout_seconds": -1, "ssh_agent_forward": true, "close_stdin": true})
 	c.send(m{"type": "resize", "cols": 121, "rows": 41})
-	c.send(m{"type": "input", "data": "stty size\n"})
-	c.until("41 121\r\n")
-	c.send(m{"type": "input", "data": "ls /nonexistent\n"}) // T144
-	c.until("No such file")
-	c.send(m{"type": "input", "data": "sleep 1000; echo slept=$?\n"})
-	c.until("slept=$?\r\n")
+	// The interrupt key throws away what the shell has not read yet, and reaches
+	// only what is in the foreground by then: each line waits for the prompt.
+	c.typeLine("PS1=; PS1=ready'> '", "ready> ")
+	c.typeLine("stty size", "41 121\r\n", "ready> ")
+	c.typeLine("ls /nonexistent", "No such file", "ready> ") // T144
+	c.typeLine("sh -c 'echo slee''ping; exec sleep 1000'", "sleeping\r\n")
 	c.send(m{"type": "input", "data": "\x03"})
-	c.until("^C")
-	c.send(m{"type": "input", "data": "echo un''interrupted\n"})
-	c.until("uninterrupted\r\n")
+	c.until("^C", "ready> ")
+	c.typeLine("echo un''interrupted", "uninterrupted\r\n", "ready> ")
 	c.send(m{"type": "input", "data": "exit 7\n"})
 	c.exits(7)
 	if c.stderr.Len() != 0 {

@@ -63,6 +63,7 @@ type client struct {
 	ctx    context.Context //nolint:containedctx // the test's
 	conn   *websocket.Conn
 	stdout bytes.Buffer
+	seen   int // of stdout, by until
 	stderr bytes.Buffer
 	next   map[gen.FrameType]int64
 }
@@ -124,7 +125,7 @@ func (c *client) receive() frame {
 	c.t.Helper()
 	f, err := c.read()
 	if err != nil {
-		c.t.Fatal(err)
+		c.t.Fatalf("%v: after %q", err, c.stdout.String())
 	}
 	if f.Type == gen.FrameStdout || f.Type == gen.FrameStderr {
 		into := &c.stdout
@@ -168,14 +169,28 @@ func (c *client) started() frame {
 	return f
 }
 
-// until reads until text has been printed on standard output.
-func (c *client) until(text string) {
+// until reads until the texts have been printed on standard output, one behind
+// the other, and behind what was waited for before.
+func (c *client) until(texts ...string) {
 	c.t.Helper()
-	for !strings.Contains(c.stdout.String(), text) {
-		if f := c.receive(); f.Type == gen.FrameExit || f.Type == gen.FrameError {
-			c.t.Fatalf("%+v before %q: %q %q", f, text, c.stdout.String(), c.stderr.String())
+	for _, text := range texts {
+		for {
+			if _, rest, found := strings.Cut(c.stdout.String()[c.seen:], text); found {
+				c.seen = c.stdout.Len() - len(rest)
+				break
+			}
+			if f := c.receive(); f.Type == gen.FrameExit || f.Type == gen.FrameError {
+				c.t.Fatalf("%+v before %q: %q %q", f, text, c.stdout.String(), c.stderr.String())
+			}
 		}
 	}
+}
+
+// typeLine types a line and reads until the texts have come.
+func (c *client) typeLine(line string, texts ...string) {
+	c.t.Helper()
+	c.send(m{"type": "input", "data": line + "\n"})
+	c.until(texts...)
 }
 
 // end reads up to the last frame, and checks that nothing follows but a clean

@@ -1,0 +1,9 @@
+package contract_test
+
+import (
+	"testing"
+
+	"github.com/langsandbox/sandbox-go/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
