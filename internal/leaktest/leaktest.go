@@ -14,18 +14,18 @@ import (
 // patience is how long goroutines may take to end after the last test.
 const patience = 5 * time.Second
 
-// Main is for TestMain. It runs the tests and ends the program, which fails
-// when another goroutine is left. Fuzzing leaves some of its own.
-func Main(m *testing.M) {
+// Run is m.Run for TestMain: its exit code is not 0 either when a goroutine is
+// left. Fuzzing leaves some of its own.
+func Run(m *testing.M) int {
 	code := m.Run()
-	if flag.Lookup("test.fuzz").Value.String() != "" {
-		os.Exit(code)
+	if code != 0 || flag.Lookup("test.fuzz").Value.String() != "" {
+		return code
 	}
-	if left := leftover(); code == 0 && left != "" {
+	if left := leftover(); left != "" {
 		fmt.Fprintln(os.Stderr, "goroutines are left:\n"+left)
-		code = 1
+		return 1
 	}
-	os.Exit(code)
+	return 0
 }
 
 // leftover waits for goroutines to end and returns the stacks of all if some do

@@ -1,9 +1,10 @@
 package session
 
 import (
+	"os"
 	"testing"
 
 	"github.com/langsandbox/sandbox-go/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
