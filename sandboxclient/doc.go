@@ -7,7 +7,7 @@
 //	sb, err := c.Ephemeral(ctx, &sandboxclient.CreateSandbox{TemplateName: "python-sandbox"})
 //	...
 //	defer func() { err = errors.Join(err, sb.Close()) }()
-//	res, err := sb.Execute(ctx, "python --version", nil)
+//	res, err := sb.Run(ctx, "python --version", nil)
 //
 // # Requests and answers
 //
@@ -16,6 +16,20 @@
 // server; where zero itself means something the field is a pointer, written
 // new(0). In answers zero means that the server said nothing. Nothing that a
 // caller passes in is modified or kept.
+//
+// # Commands
+//
+// [Sandbox.Run] runs a script and returns its output. [Sandbox.Command] and
+// [Sandbox.Shell] make a [Cmd], which streams output, takes input, or has a
+// terminal. Each has an id that the sandbox knows it by, so a start that is
+// repeated does not run it twice; a lost connection is made anew within
+// [CommandPolicy], and output goes on where it was. What cannot be told is
+// never guessed: a command out of reach is a [DisconnectError], output that the
+// sandbox no longer had a [GapError], and input that may or may not have
+// arrived matches [ErrOutcomeUnknown]. [Sandbox.Attach] finds a command again.
+//
+// The stream carries text. Bytes of output that are not UTF-8 arrive as U+FFFD;
+// input that is not UTF-8 is an error.
 //
 // # Contexts
 //
@@ -37,8 +51,8 @@
 //
 // Errors answer two questions: what to do, through errors.Is and the Err...
 // values, and what happened, through errors.As and [APIError], [ArgumentError],
-// [WaitError] and [ExitError]. Errors of file calls are also *fs.PathError. No
-// error holds the API key.
+// [WaitError], [ExitError], [CommandError], [DisconnectError] and [GapError].
+// Errors of file calls are also *fs.PathError. No error holds the API key.
 //
 // # Credentials
 //
@@ -48,5 +62,6 @@
 //
 // # Concurrency
 //
-// [Client], [Sandbox] and [Ephemeral] are safe for concurrent use.
+// [Client], [Sandbox], [Ephemeral] and [Process] are safe for concurrent use; a
+// [Cmd] is while nobody changes it.
 package sandboxclient

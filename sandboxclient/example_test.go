@@ -54,7 +54,7 @@ func Example() {
 		}
 		return c.Use(ctx, &sandboxclient.CreateSandbox{TemplateName: "python-sandbox"},
 			func(ctx context.Context, sb *sandboxclient.Sandbox) error {
-				res, err := sb.Execute(ctx, "echo $((6*7))", nil)
+				res, err := sb.Run(ctx, "echo $((6*7))", nil)
 				if err != nil {
 					return err
 				}
