@@ -96,6 +96,10 @@ func output(t *testing.T, sb *sandboxclient.Sandbox, script string) string {
 	return result.Stdout
 }
 
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 // processes are the command lines in the sandbox that hold a text.
 func processes(t *testing.T, sb *sandboxclient.Sandbox, text string) string {
 	t.Helper()
@@ -317,6 +321,18 @@ func TestStreamEndToEnd(t *testing.T) {
 		t.Parallel()
 		_, err := sb.Attach(t.Context(), "none", nil)
 		if !errors.Is(err, sandboxclient.ErrCommandNotFound) {
+			t.Error(err)
+		}
+	})
+	t.Run("a writer that never returns", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stuck := make(chan struct{})
+		defer close(stuck)
+		cmd := sb.Shell("yes")
+		cmd.Stdout, cmd.WaitDelay = writerFunc(func([]byte) (int, error) { cancel(); <-stuck; return 0, io.EOF }), time.Second/2
+		if err := cmd.Run(ctx); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

@@ -197,7 +197,7 @@ func newProcess(d *dialer, id string, waitDelay time.Duration) *Process {
 	}
 	p.changed.L = &p.mu
 	p.ctx, p.quit = context.WithCancelCause(context.Background())
-	p.delivery, p.abandon = context.WithCancel(context.Background())
+	p.delivery, p.undeliverable = context.WithCancel(context.Background())
 	return p
 }
 

@@ -23,13 +23,13 @@ type Process struct {
 	sink      sink
 	unwatch   func() bool // the caller's context
 
-	ctx      context.Context         //nolint:containedctx // the life of the connections, which outlasts the caller's
-	quit     context.CancelCauseFunc // ends the connections
-	delivery context.Context         //nolint:containedctx // how long the writers have
-	abandon  context.CancelFunc
-	known    chan struct{} // closed when the sandbox has the command
-	done     chan struct{}
-	err      error // once done is closed
+	ctx           context.Context         //nolint:containedctx // the life of the connections, which outlasts the caller's
+	quit          context.CancelCauseFunc // ends the connections
+	delivery      context.Context         //nolint:containedctx // how long the writers have
+	undeliverable context.CancelFunc      // ends it
+	known         chan struct{}           // closed when the sandbox has the command
+	done          chan struct{}
+	err           error // once done is closed
 
 	// The supervisor's own.
 	tracks     [2]track
@@ -49,6 +49,7 @@ type Process struct {
 	reached  bool // known is closed
 	ended    bool // an exit or error frame came
 	gone     bool // ended, or given up
+	over     bool // and its output is delivered
 	line     *line
 	ready    bool // the present line takes input
 	sending  bool

@@ -10,10 +10,12 @@ import (
 // sink is where the output of a command goes. put may wait; the data is the
 // caller's again afterwards. finish is called once, after the last put: it
 // waits for what was put to arrive, but no longer than the context allows, and
-// returns what went wrong on the way.
+// returns what went wrong on the way. drop may come at any time: nothing waits
+// any more, and what was not delivered is not.
 type sink interface {
 	put(stream Stream, data []byte, offset int64) error
 	finish(ctx context.Context) error
+	drop()
 }
 
 // collector keeps output, up to a limit.
@@ -37,6 +39,8 @@ func (s *split) put(stream Stream, data []byte, offset int64) error {
 
 func (s *split) finish(ctx context.Context) error { return s.rest.finish(ctx) }
 
+func (s *split) drop() { s.rest.drop() }
+
 func (c *collector) put(stream Stream, data []byte, _ int64) error {
 	to := c.stdout
 	if stream == Stderr {
@@ -53,6 +57,8 @@ func (c *collector) put(stream Stream, data []byte, _ int64) error {
 }
 
 func (c *collector) finish(context.Context) error { return nil }
+
+func (c *collector) drop() {}
 
 // maxStderrTail is how much of standard error an ExitError has.
 const maxStderrTail = 32 << 10
@@ -86,6 +92,8 @@ func (c chunks) finish(context.Context) error {
 	c.queue.close()
 	return nil
 }
+
+func (c chunks) drop() { c.queue.drop() }
 
 // writers is the sink of a command with writers: a queue and a goroutine for
 // each that is distinct.
@@ -136,6 +144,14 @@ func (w *writers) finish(ctx context.Context) error {
 		err = e
 	}
 	return err
+}
+
+func (w *writers) drop() {
+	for _, d := range []*delivery{w.stdout, w.stderr} {
+		if d != nil {
+			d.queue.drop()
+		}
+	}
 }
 
 // delivery calls one writer, from one goroutine.
@@ -192,6 +208,9 @@ func (d *delivery) finish(ctx context.Context) error {
 	d.queue.close()
 	select {
 	case <-d.done:
+		if d.err == nil && ctx.Err() != nil {
+			return errUndelivered // some of it may have been dropped
+		}
 		return d.err
 	case <-ctx.Done():
 		d.queue.drop()

@@ -19,7 +19,7 @@ func (p *Process) stop(reason error) {
 	if p.stopped == nil && !p.gone {
 		p.stopped = reason
 	}
-	if p.kill {
+	if p.kill || p.over {
 		return
 	}
 	p.kill = true
@@ -50,6 +50,12 @@ func (p *Process) timer(d time.Duration, f func()) {
 	p.timers = append(p.timers, time.AfterFunc(d, f))
 }
 
+// abandon lets go of writers that do not take the output.
+func (p *Process) abandon() {
+	p.undeliverable()
+	p.sink.drop()
+}
+
 func (p *Process) unstall(l *line) {
 	p.mu.Lock()
 	stalled := p.line == l && !p.killSent
@@ -65,7 +71,9 @@ func (p *Process) detach(reason error) {
 	if p.stopped == nil && !p.gone {
 		p.stopped = reason
 	}
-	p.timer(p.waitDelay, p.abandon)
+	if !p.over {
+		p.timer(p.waitDelay, p.abandon)
+	}
 	p.mu.Unlock()
 	p.quit(ErrDetached)
 }

@@ -26,12 +26,13 @@ func (p *Process) supervise() {
 	p.tasks.Wait()
 	p.unwatch()
 	p.mu.Lock()
+	p.over = true
 	for _, t := range p.timers {
 		t.Stop()
 	}
 	p.mu.Unlock()
 	p.err = p.outcome(err, undelivered)
-	p.abandon()
+	p.undeliverable()
 	close(p.done)
 }
 
