@@ -28,7 +28,7 @@ type frame = map[string]any
 type peer struct {
 	t      *testing.T
 	began  time.Time
-	life   context.Context //nolint:containedctx // the test's
+	life   context.Context                                          //nolint:containedctx // the test's
 	refuse func(ctx context.Context, n int) (*http.Response, error) // nil, nil to accept
 	serve  func(*conn)
 
@@ -249,6 +249,9 @@ func (c *conn) close(code websocket.StatusCode) {
 func (c *conn) closing(code websocket.StatusCode) {
 	// A server that closes waits for the answer; here nobody reads it.
 	body := []byte{0x88, 2, byte(code >> 8), byte(code)}
+	if code == websocket.StatusNoStatusRcvd {
+		body = []byte{0x88, 0}
+	}
 	_, _ = end{c.link, serverSide}.Write(body)
 }
 
@@ -262,13 +265,9 @@ func (c *conn) pause(d time.Duration) {
 
 const started = `{"type":"started","command_id":"cmd-123","pid":42}`
 
-func stdout(data string, offset int) string {
-	return marshal(frame{"type": "stdout", "data": data, "offset": offset})
-}
+func stdout(data string, offset int64) string { return event{0, offset, 0, data}.message() }
 
-func stderr(data string, offset int) string {
-	return marshal(frame{"type": "stderr", "data": data, "offset": offset})
-}
+func stderr(data string, offset int64) string { return event{1, offset, 0, data}.message() }
 
 func exit(code int) string { return fmt.Sprintf(`{"type":"exit","exit_code":%d}`, code) }
 
