@@ -8,21 +8,22 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	a := &app{out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
 	os.Exit(a.main(os.Args[1:]))
 }
 
 // app is the program's surroundings.
 type app struct {
+	in       io.Reader
 	out, err io.Writer
 	getenv   func(string) string
+
+	remains remains
 }
 
 // exitFailed is the exit code of everything but the command's own: as docker
@@ -35,55 +36,27 @@ type exitError int
 func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 func (a *app) main(args []string) int {
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := a.withSignals(context.Background(), a.giveUp)
 	defer stop()
 	root := a.command()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var code exitError
-	var sig signalError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(context.Cause(ctx), &sig):
-		return 128 + int(sig.Signal)
-	case errors.As(err, &code):
-		return int(code)
-	default:
-		fmt.Fprintln(a.err, "sandbox:", err)
-		return exitFailed
 	}
+	code, silent := errors.AsType[exitError](err)
+	if !silent {
+		a.say(err)
+		code = exitFailed
+	}
+	if sig, ok := errors.AsType[signalError](context.Cause(ctx)); ok {
+		return exitSignal(sig.Signal)
+	}
+	return int(code)
 }
 
-// signalError is the cause of a context that a signal ended.
-type signalError struct{ syscall.Signal }
-
-func (e signalError) Error() string { return e.String() }
-
-// withSignals returns a context that the first interrupt or termination ends.
-// A second one ends the program as if it were not caught.
-func withSignals(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	caught := make(chan os.Signal, 1)
-	signal.Notify(caught, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case s := <-caught:
-			signal.Stop(caught)
-			if s, ok := s.(syscall.Signal); ok {
-				cancel(signalError{s})
-			}
-		case <-ctx.Done():
-			signal.Stop(caught)
-		}
-	}()
-	return ctx, func() {
-		cancel(nil)
-		<-done
-	}
-}
+// say tells the user of something.
+func (a *app) say(what any) { fmt.Fprintln(a.err, "sandbox:", what) }
 
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ type runFlags struct {
 	template, snapshot string
 	dir                string
 	env                []string
+	interactive, tty   bool
 	timeout            time.Duration
 	local              bool
 	minIsolation       string
@@ -28,22 +28,24 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- command [argument...]",
 		Short: "Run a command in a fresh sandbox",
-		Long: `Run a command in a fresh sandbox, print what it prints, delete the sandbox, and
-exit with the command's exit code.
-
-With an API key in LANGSMITH_API_KEY the sandbox is on LangSmith, without one on
-this machine. Interrupting the program deletes the sandbox too. Failures of
-sandbox itself exit with code 125. The command has no standard input.`,
+		Long:  runHelp,
 		Example: `  sandbox run -- python3 -c 'print(2+2)'
   sandbox run --env GREETING=hello -- sh -c 'echo $GREETING'
-  sandbox run --template python-sandbox -- python --version`,
+  sandbox run --template python-sandbox -- python --version
+  sort names | sandbox run -i -- uniq -c
+  sandbox run -it -- bash`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("no command to run: try sandbox run -- echo hello")
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.tty && !cmd.Flags().Changed("timeout") {
+				f.timeout = 0
+			}
+			return a.run(cmd.Context(), f, args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
@@ -51,14 +53,35 @@ sandbox itself exit with code 125. The command has no standard input.`,
 	flags.StringVar(&f.snapshot, "snapshot", "", "boot the sandbox from the snapshot of this name")
 	flags.StringVarP(&f.dir, "dir", "C", "", "working directory in the sandbox")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "environment variable, as NAME=value; may be repeated")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "when to kill the command")
+	flags.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the command; without it, it reads the end of the file")
+	flags.BoolVarP(&f.tty, "tty", "t", false, "give the command this terminal; --interactive is then implied")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "when to kill the command; 0 is never, as it is by default with --tty")
 	flags.BoolVar(&f.local, "local", false, "run on this machine even if there is an API key")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationProcess), "weakest isolation to accept on this machine: native or process")
 	return cmd
 }
 
+// check finds what is wrong with the flags before anything is made.
+func (a *app) check(f runFlags) (env map[string]string, err error) {
+	if env, err = parseEnv(f.env); err != nil {
+		return nil, err
+	}
+	if f.timeout < 0 {
+		return nil, fmt.Errorf("--timeout %s: want 0 for never, or more", f.timeout)
+	}
+	if f.tty {
+		if _, err := a.terminalInput(); err != nil {
+			return nil, err
+		}
+		if name := a.getenv("TERM"); name != "" && env["TERM"] == "" {
+			env["TERM"] = name
+		}
+	}
+	return env, nil
+}
+
 func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
-	env, err := parseEnv(f.env)
+	env, err := a.check(f)
 	if err != nil {
 		return err
 	}
@@ -67,37 +90,38 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	request := &sandboxclient.CreateSandbox{TemplateName: f.template, SnapshotName: f.snapshot}
-	return client.Use(ctx, request, func(ctx context.Context, sb *sandboxclient.Sandbox) error {
-		result, err := sb.Execute(ctx, shellCommand(args), &sandboxclient.ExecuteOptions{
-			Dir:       f.dir,
-			ShellPath: "/bin/sh",
-			Env:       env,
-			Timeout:   f.timeout,
-		})
-		if err != nil {
-			return err
-		}
-		return a.print(result)
-	})
+	sb, err := client.Ephemeral(ctx, &sandboxclient.CreateSandbox{TemplateName: f.template, SnapshotName: f.snapshot})
+	if err != nil {
+		return err
+	}
+	a.remains.setSandbox(sb.Name())
+	defer func() { err = a.remove(sb, err) }() //nolint:contextcheck // the deletion outlives the context
+	c := sb.Shell(shellCommand(args))
+	c.Dir, c.ShellPath, c.Env, c.Timeout = f.dir, "/bin/sh", env, f.timeout
+	if f.timeout == 0 {
+		c.Timeout = -1
+	}
+	if f.tty {
+		err = a.runInTerminal(ctx, c)
+	} else {
+		err = a.runInPipes(ctx, c, f.interactive)
+	}
+	return a.outcome(ctx, sb.Name(), err)
 }
 
-// print writes what the command wrote, and returns its exit code.
-func (a *app) print(r *sandboxclient.Result) error {
-	if _, err := io.WriteString(a.out, r.Stdout); err != nil {
-		return fmt.Errorf("write the command's output: %w", err)
+// remove deletes the sandbox. A command that failed keeps its exit code
+// whatever becomes of that.
+func (a *app) remove(sb *sandboxclient.Ephemeral, outcome error) error {
+	err := sb.Close()
+	if err == nil {
+		a.remains.setSandbox("")
+		return outcome
 	}
-	if _, err := io.WriteString(a.err, r.Stderr); err != nil {
-		return fmt.Errorf("write the command's errors: %w", err)
+	a.say(fmt.Sprintf("sandbox %s may be left, with its command running: delete it: %v", sb.Name(), err))
+	if outcome == nil {
+		return exitError(exitFailed)
 	}
-	switch {
-	case r.ExitCode == 0:
-		return nil
-	case r.ExitCode < 0:
-		return errors.New("the server did not say how the command ended")
-	default:
-		return exitError(r.ExitCode)
-	}
+	return outcome
 }
 
 // connect returns a client of LangSmith where there is a key, else of a server

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/langsandbox/sandbox-go/sandboxclient"
+)
+
+// runInPipes connects a command to the files of this program, until it ends.
+func (a *app) runInPipes(ctx context.Context, c *sandboxclient.Cmd, interactive bool) error {
+	defer catchBrokenPipes()()
+	a.connectOutput(c)
+	if interactive {
+		c.Stdin = a.in
+	}
+	return c.Run(ctx)
+}
+
+// connectOutput has the command's output written to that of this program. If
+// that is one file, it is written in the order of its arrival.
+func (a *app) connectOutput(c *sandboxclient.Cmd) {
+	c.Stdout, c.Stderr = destination(a.out), destination(a.err)
+	out, isFile := a.out.(*os.File)
+	errs, areFile := a.err.(*os.File)
+	if isFile && areFile && sameFile(out, errs) {
+		c.Stderr = c.Stdout
+	}
+}
+
+func destination(w io.Writer) io.Writer {
+	if f, ok := w.(*os.File); ok {
+		return output{f}
+	}
+	return w
+}
+
+func sameFile(a, b *os.File) bool {
+	first, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	second, err := b.Stat()
+	return err == nil && os.SameFile(first, second)
+}
+
+// catchBrokenPipes makes a write to a pipe that nobody reads an error, which
+// by itself would end the program at once, and leave the sandbox. To ignore
+// the signal instead would have every program that is started here ignore it.
+func catchBrokenPipes() (stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGPIPE)
+	return func() { signal.Stop(c) }
+}
