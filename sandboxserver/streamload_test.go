@@ -61,7 +61,7 @@ func TestStreamCutFiftyTimes(t *testing.T) {
 	const size, cuts = 64 << 20, 50
 	b := newStreamBox(t)
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	command := fmt.Sprintf(`echo once >> /tmp/runs; head -c %d /dev/urandom | base64 -w0 | tee >(sha256sum > /tmp/sum)`, size/4*3)
+	command := fmt.Sprintf(`echo once >> $HOME/runs; head -c %d /dev/urandom | base64 -w0 | tee >(sha256sum > $HOME/sum)`, size/4*3)
 	hash := sha256.New()
 	var next int64
 	c := b.dial()
@@ -80,10 +80,10 @@ func TestStreamCutFiftyTimes(t *testing.T) {
 		t.Errorf("%d bytes, want %d", next, size)
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
-	if got := b.run("cat /tmp/sum"); !strings.HasPrefix(got, sum) {
+	if got := b.run("cat $HOME/sum"); !strings.HasPrefix(got, sum) {
 		t.Errorf("hash %s, want %s", sum, got)
 	}
-	if got := b.run("cat /tmp/runs"); got != "once\n" {
+	if got := b.run("cat $HOME/runs"); got != "once\n" {
 		t.Errorf("ran %q", got)
 	}
 }
