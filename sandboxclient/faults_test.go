@@ -31,6 +31,7 @@ type fault struct {
 // times has a fault strike the first times that a point is passed.
 func times(n int, at point, strike func(*conn) bool) func(*model) {
 	return func(m *model) {
+		m.struck = append(m.struck, at)
 		var mu sync.Mutex
 		left := n
 		m.strike = func(c *conn, here point) bool {
@@ -41,6 +42,9 @@ func times(n int, at point, strike func(*conn) bool) func(*model) {
 			left--
 			hit := left >= 0
 			mu.Unlock()
+			if hit {
+				m.strikes.Add(1)
+			}
 			return !hit || strike(c)
 		}
 	}
@@ -50,6 +54,7 @@ func times(n int, at point, strike func(*conn) bool) func(*model) {
 // further, each nth time after.
 func nth(n int, further bool, at point, strike func(*conn) bool) func(*model) {
 	return func(m *model) {
+		m.struck = append(m.struck, at)
 		var mu sync.Mutex
 		passed := 0
 		m.strike = func(c *conn, here point) bool {
@@ -60,6 +65,9 @@ func nth(n int, further bool, at point, strike func(*conn) bool) func(*model) {
 			passed++
 			hit := passed == n || further && passed%n == 0
 			mu.Unlock()
+			if hit {
+				m.strikes.Add(1)
+			}
 			return !hit || strike(c)
 		}
 	}

@@ -208,6 +208,12 @@ func suffer(t *testing.T, f fault, s scenario) {
 		check = f.check
 	}
 	check(t, m, s, o)
+	for _, at := range m.struck {
+		input := at == inputRead || at == inputTaken
+		if m.strikes.Load() == 0 && (!input || s.input) {
+			t.Error("the fault did not strike")
+		}
+	}
 	if n := len(m.ran); n != 1 {
 		t.Errorf("the command ran %d times", n)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -39,7 +40,9 @@ type model struct {
 	mute    bool // nobody is told of an end
 	counts  bool // input is counted, for those who come back
 	rewinds bool // output always begins anew
-	slices  int  // output that comes again is cut in so many pieces
+	strikes atomic.Int64
+	struck  []point // where a fault is to strike
+	slices  int     // output that comes again is cut in so many pieces
 
 	mu       sync.Mutex
 	changed  sync.Cond

@@ -36,6 +36,7 @@ type peer struct {
 	dials []time.Duration // since began, also those refused
 	seen  []http.Header
 	hosts []string
+	paths []string
 	conns []*conn
 	tasks sync.WaitGroup
 	end   context.CancelFunc
@@ -55,6 +56,7 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	p.dials = append(p.dials, time.Since(p.began))
 	p.seen = append(p.seen, req.Header.Clone())
 	p.hosts = append(p.hosts, req.URL.Host)
+	p.paths = append(p.paths, req.Method+" "+req.URL.Path)
 	p.mu.Unlock()
 	if p.refuse != nil {
 		if resp, err := p.refuse(req.Context(), n); resp != nil || err != nil {
