@@ -98,7 +98,7 @@ func refuses(from, to int, answer func(context.Context) (*http.Response, error))
 	return func(m *model) {
 		m.refuse = func(ctx context.Context, n int) (*http.Response, error) {
 			if n < from || n >= to {
-				return nil, nil
+				return nil, errAccept
 			}
 			return answer(ctx)
 		}
@@ -142,7 +142,7 @@ func outage(d time.Duration, answer func(context.Context) (*http.Response, error
 			if out {
 				return answer(ctx)
 			}
-			return nil, nil
+			return nil, errAccept
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,6 +21,9 @@ import (
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
+// errAccept has a handshake go on.
+var errAccept = errors.New("accept")
+
 // frame is one frame as an object.
 type frame = map[string]any
 
@@ -28,8 +32,8 @@ type frame = map[string]any
 type peer struct {
 	t      *testing.T
 	began  time.Time
-	life   context.Context                                          //nolint:containedctx // the test's
-	refuse func(ctx context.Context, n int) (*http.Response, error) // nil, nil to accept
+	life   context.Context //nolint:containedctx // the test's
+	refuse func(ctx context.Context, n int) (*http.Response, error)
 	serve  func(*conn)
 
 	mu    sync.Mutex
@@ -59,7 +63,7 @@ func (p *peer) RoundTrip(req *http.Request) (*http.Response, error) {
 	p.paths = append(p.paths, req.Method+" "+req.URL.Path)
 	p.mu.Unlock()
 	if p.refuse != nil {
-		if resp, err := p.refuse(req.Context(), n); resp != nil || err != nil {
+		if resp, err := p.refuse(req.Context(), n); !errors.Is(err, errAccept) {
 			return resp, err
 		}
 	}
@@ -100,12 +104,6 @@ func (p *peer) connections() []*conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]*conn(nil), p.conns...)
-}
-
-func (p *peer) dialled() []time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]time.Duration(nil), p.dials...)
 }
 
 // close checks that the client has let go of everything, and ends the peer.
@@ -222,11 +220,12 @@ func (c *conn) drain() {
 	}
 }
 
-// until reads up to a frame of that type, nil if the client leaves before.
-func (c *conn) until(kind string) frame {
+// until reads up to a frame of that type; it reports false if the client
+// leaves before.
+func (c *conn) until(kind string) bool {
 	for {
 		if f := c.recv(); f == nil || f["type"] == kind {
-			return f
+			return f != nil
 		}
 	}
 }

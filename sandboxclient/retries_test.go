@@ -85,7 +85,7 @@ func TestStartRetries(t *testing.T) {
 				if tt.refuse != nil {
 					p.refuse = func(ctx context.Context, n int) (*http.Response, error) {
 						if n > 0 {
-							return nil, nil
+							return nil, errAccept
 						}
 						return tt.refuse(ctx)
 					}
