@@ -53,7 +53,7 @@ func (s *Sandbox) Attach(ctx context.Context, id string, opts *AttachOptions) (*
 	if o.Stderr == nil {
 		w.tail = &p.stderrTail
 	}
-	p.sink = w
+	p.deliver(w)
 	p.unwatch = context.AfterFunc(ctx, func() { p.detach(fmt.Errorf("%w: %w", ErrDetached, contextError(ctx))) })
 	go p.supervise() //nolint:contextcheck // the process outlives the call
 	if err := p.await(); err != nil {

@@ -178,7 +178,7 @@ func (c *Cmd) start(ctx context.Context, output func(*Process) sink) (*Process, 
 	p.first, p.timeout = first, time.Duration(*frame.TimeoutSeconds)*time.Second
 	p.pace = starting(p.policy)
 	p.stdin.terminal, p.stdin.open, p.size = c.TTY != nil, c.OpenStdin, c.TTY
-	p.sink = output(p)
+	p.deliver(output(p))
 	p.unwatch = context.AfterFunc(ctx, func() { p.stop(contextError(ctx)) })
 	go p.supervise() //nolint:contextcheck // the process outlives the call
 	if err := p.await(); err != nil {
@@ -197,7 +197,7 @@ func newProcess(d *dialer, id string, waitDelay time.Duration) *Process {
 	}
 	p.changed.L = &p.mu
 	p.ctx, p.quit = context.WithCancelCause(context.Background())
-	p.delivery, p.undeliverable = context.WithCancel(context.Background())
+	p.delivery, p.abandon = context.WithCancel(context.Background())
 	return p
 }
 

@@ -155,8 +155,11 @@ func (p *Process) confirmInput(delay time.Duration) {
 		}
 		p.confirming = nil
 		again := time.Second
-		if err == nil {
+		switch {
+		case err == nil:
 			p.stdin.arrived(upTo)
+			again = confirmDelay
+		case errors.Is(err, errHeld):
 			again = confirmDelay
 		}
 		l.input.Store(p.stdin.sent > p.stdin.base)

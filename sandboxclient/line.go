@@ -40,6 +40,7 @@ type line struct {
 var (
 	errSilent  = errors.New("no answer to a ping")
 	errStalled = errors.New("the server takes no more frames")
+	errHeld    = errors.New("nothing is read at present")
 	errOver    = errors.New("connection closed")
 )
 
@@ -186,8 +187,13 @@ func (l *line) isClosed() bool {
 	return l.closed
 }
 
-// ping sends a ping and waits for the answer.
+// ping sends a ping and waits for the answer, which cannot be seen while this
+// side does not read, and which a server that waits for that cannot send: some
+// give a connection up then.
 func (l *line) ping() error {
+	if l.held.Load() {
+		return errHeld
+	}
 	ctx := context.Background()
 	if l.policy.PingTimeout != forever {
 		var cancel context.CancelFunc

@@ -23,13 +23,13 @@ type Process struct {
 	sink      sink
 	unwatch   func() bool // the caller's context
 
-	ctx           context.Context         //nolint:containedctx // the life of the connections, which outlasts the caller's
-	quit          context.CancelCauseFunc // ends the connections
-	delivery      context.Context         //nolint:containedctx // how long the writers have
-	undeliverable context.CancelFunc      // ends it
-	known         chan struct{}           // closed when the sandbox has the command
-	done          chan struct{}
-	err           error // once done is closed
+	ctx      context.Context         //nolint:containedctx // the life of the connections, which outlasts the caller's
+	quit     context.CancelCauseFunc // ends the connections
+	delivery context.Context         //nolint:containedctx // how long the writers have
+	abandon  context.CancelFunc
+	known    chan struct{} // closed when the sandbox has the command
+	done     chan struct{}
+	err      error // once done is closed
 
 	// The supervisor's own.
 	tracks     [2]track
@@ -144,11 +144,20 @@ func (p *Process) Wait() error {
 // Kill kills the command and all that it started, with SIGKILL, and returns
 // when the sandbox was told; see Wait for the end. Without a connection it is
 // the first thing that a new one carries. If the command does not end within
-// WaitDelay it is given up. Killing what has ended is no error. The end of the
-// context ends the waiting, not the kill.
+// WaitDelay it is given up, with a [DisconnectError] if the sandbox could not
+// be told. Killing what has ended is no error. The end of the context ends the
+// waiting, not the kill.
 func (p *Process) Kill(ctx context.Context) error {
 	p.stop(nil)
-	return p.until(ctx, func() bool { return p.killSent })
+	if err := p.until(ctx, func() bool { return p.killSent }); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone && !p.ended && !p.killSent {
+		return &DisconnectError{ID: p.id, From: p.at, Err: errKillUnanswered}
+	}
+	return nil
 }
 
 // Resize sets the size of the terminal. It returns when the sandbox was told;

@@ -44,6 +44,7 @@ type queue struct {
 	merge   bool // chunks of the same stream become one
 	closed  bool // no more will come
 	dropped bool // nobody reads any more
+	lost    bool // output was dropped
 }
 
 func newQueue(budget int, merge bool) *queue {
@@ -61,6 +62,7 @@ func (q *queue) put(stream Stream, data []byte, offset int64) {
 		q.space.Wait()
 	}
 	if q.dropped {
+		q.lost = true
 		return
 	}
 	p := &q.pending
@@ -106,7 +108,15 @@ func (q *queue) drop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropped = true
+	q.lost = q.lost || len(q.pending.marks) > 0
 	q.pending = batch{}
 	q.ready.Broadcast()
 	q.space.Broadcast()
+}
+
+// undelivered reports whether output was dropped.
+func (q *queue) undelivered() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lost
 }

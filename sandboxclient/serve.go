@@ -19,7 +19,7 @@ func (p *Process) serve(l *line) (ended bool, err error) {
 	defer context.AfterFunc(p.ctx, func() { l.close(context.Cause(p.ctx)) })()
 	p.enter(l)
 	if !l.starts {
-		defer time.AfterFunc(ackPatience, func() { p.attached(l, nil) }).Stop()
+		defer time.AfterFunc(ackPatience, func() { p.presume(l) }).Stop()
 	}
 	for waiting := l.starts; ; {
 		f, err := l.read()
@@ -105,6 +105,17 @@ func (p *Process) attached(l *line, s *gen.StartedFrame) {
 	}
 	p.kick()
 	p.changed.Broadcast()
+}
+
+// presume takes the silence of a server for an acknowledgement, but not of a
+// command that it was never heard of.
+func (p *Process) presume(l *line) {
+	p.mu.Lock()
+	heard := p.first == nil || p.reached
+	p.mu.Unlock()
+	if heard {
+		p.attached(l, nil)
+	}
 }
 
 // started is the server's acknowledgement.

@@ -10,8 +10,8 @@ import (
 // sink is where the output of a command goes. put may wait; the data is the
 // caller's again afterwards. finish is called once, after the last put: it
 // waits for what was put to arrive, but no longer than the context allows, and
-// returns what went wrong on the way. drop may come at any time: nothing waits
-// any more, and what was not delivered is not.
+// returns what went wrong on the way. drop, which may come at any time, ends
+// all waiting: nothing is delivered any more.
 type sink interface {
 	put(stream Stream, data []byte, offset int64) error
 	finish(ctx context.Context) error
@@ -93,7 +93,7 @@ func (c chunks) finish(context.Context) error {
 	return nil
 }
 
-func (c chunks) drop() { c.queue.drop() }
+func (c chunks) drop() {} // who reads is who waits for the end
 
 // writers is the sink of a command with writers: a queue and a goroutine for
 // each that is distinct.
@@ -208,8 +208,8 @@ func (d *delivery) finish(ctx context.Context) error {
 	d.queue.close()
 	select {
 	case <-d.done:
-		if d.err == nil && ctx.Err() != nil {
-			return errUndelivered // some of it may have been dropped
+		if d.err == nil && d.queue.undelivered() {
+			return errUndelivered
 		}
 		return d.err
 	case <-ctx.Done():

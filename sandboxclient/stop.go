@@ -50,12 +50,6 @@ func (p *Process) timer(d time.Duration, f func()) {
 	p.timers = append(p.timers, time.AfterFunc(d, f))
 }
 
-// abandon lets go of writers that do not take the output.
-func (p *Process) abandon() {
-	p.undeliverable()
-	p.sink.drop()
-}
-
 func (p *Process) unstall(l *line) {
 	p.mu.Lock()
 	stalled := p.line == l && !p.killSent

@@ -13,6 +13,12 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/wire"
 )
 
+// deliver sets where the output goes, for as long as the writers have.
+func (p *Process) deliver(to sink) {
+	p.sink = to
+	context.AfterFunc(p.delivery, to.drop)
+}
+
 // supervise keeps a connection to the command until it ends or is given up,
 // and is where all its output is read.
 func (p *Process) supervise() {
@@ -32,7 +38,7 @@ func (p *Process) supervise() {
 	}
 	p.mu.Unlock()
 	p.err = p.outcome(err, undelivered)
-	p.undeliverable()
+	p.abandon()
 	close(p.done)
 }
 
