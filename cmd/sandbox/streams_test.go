@@ -280,29 +280,33 @@ func TestDeletionRefused(t *testing.T) {
 
 func TestOutcome(t *testing.T) {
 	t.Parallel()
-	interrupted, cancel := context.WithCancelCause(t.Context())
-	cancel(signalError{syscall.SIGINT})
+	interrupt := signalError{syscall.SIGINT}
 	lost := &sandboxclient.DisconnectError{ID: "id-1", Err: io.ErrUnexpectedEOF}
 	tests := map[string]struct {
-		ctx    context.Context
+		signal error
 		err    error
 		code   int
 		stderr []string // empty for silence
 	}{
-		"exit code":     {t.Context(), &sandboxclient.ExitError{Code: 3}, 3, nil},
-		"no exit code":  {t.Context(), &sandboxclient.ExitError{Code: -1}, exitFailed, []string{"exit status -1"}},
-		"no such code":  {t.Context(), &sandboxclient.ExitError{Code: 256}, exitFailed, []string{"exit status 256"}},
-		"missing":       {t.Context(), &sandboxclient.GapError{Lost: sandboxclient.Position{Stdout: 5}, Err: &sandboxclient.ExitError{Code: 3}}, 3, []string{"5 bytes"}},
-		"lost":          {t.Context(), lost, exitFailed, []string{"unexpected EOF", "what became of command id-1", "sandbox sb"}},
-		"lost at the C": {interrupted, lost, exitFailed, []string{"command id-1"}},
-		"interrupted":   {interrupted, context.Canceled, exitFailed, nil},
-		"closed output": {t.Context(), fmt.Errorf("write stdout: %w", errOutputClosed), 141, nil},
+		"exit code":     {nil, &sandboxclient.ExitError{Code: 3}, 3, nil},
+		"no exit code":  {nil, &sandboxclient.ExitError{Code: -1}, exitFailed, []string{"exit status -1"}},
+		"no such code":  {nil, &sandboxclient.ExitError{Code: 256}, exitFailed, []string{"exit status 256"}},
+		"missing":       {nil, &sandboxclient.GapError{Lost: sandboxclient.Position{Stdout: 5}, Err: &sandboxclient.ExitError{Code: 3}}, 3, []string{"5 bytes"}},
+		"lost":          {nil, lost, exitFailed, []string{"unexpected EOF", "what became of command id-1", "sandbox sb"}},
+		"lost at the C": {interrupt, lost, exitFailed, []string{"command id-1"}},
+		"interrupted":   {interrupt, context.Canceled, exitFailed, nil},
+		"closed output": {nil, fmt.Errorf("write stdout: %w", errOutputClosed), 141, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			if tt.signal != nil {
+				cancel(tt.signal)
+			}
 			var stderr bytes.Buffer
-			err := (&app{err: &stderr}).outcome(tt.ctx, "sb", tt.err)
+			err := (&app{err: &stderr}).outcome(ctx, "sb", tt.err)
 			if code, ok := errors.AsType[exitError](err); !ok || int(code) != tt.code {
 				t.Errorf("%v, want exit code %d", err, tt.code)
 			}

@@ -94,7 +94,27 @@ func (sc *screen) isRaw() {
 // as it was.
 func (sc *screen) ends(code int) {
 	sc.t.Helper()
+	if err := sc.master.SetDeadline(time.Time{}); err != nil {
+		sc.t.Fatal(err)
+	}
+	drained := make(chan struct{})
+	go func() { // else the program would wait for room to write
+		defer close(drained)
+		for buf := make([]byte, 4096); ; {
+			n, err := sc.master.Read(buf)
+			sc.seen = append(sc.seen, buf[:n]...)
+			if sc.seen = sc.seen[max(0, len(sc.seen)-1<<16):]; err != nil {
+				return
+			}
+		}
+	}()
+	late := time.AfterFunc(30*time.Second, func() { _ = sc.cmd.Process.Signal(syscall.SIGQUIT) }) // for its stacks
 	err := sc.cmd.Wait()
+	late.Stop()
+	if e := sc.master.SetReadDeadline(time.Now()); e != nil {
+		sc.t.Error(e)
+	}
+	<-drained
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		sc.t.Fatal(err)
 	}
@@ -150,20 +170,7 @@ func TestTerminalInterrupt(t *testing.T) {
 			sc.expect("ready\r\n")
 			sc.isRaw()
 			sc.press("\x03")
-			drained := make(chan struct{})
-			go func() {
-				defer close(drained)
-				for buf := make([]byte, 4096); ; {
-					if _, err := sc.master.Read(buf); err != nil {
-						return
-					}
-				}
-			}()
 			sc.ends(tt.code)
-			if err := sc.master.SetDeadline(time.Now()); err != nil {
-				t.Error(err)
-			}
-			<-drained
 		})
 	}
 }
