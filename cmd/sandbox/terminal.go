@@ -34,15 +34,18 @@ func (a *app) runInTerminal(ctx context.Context, c *sandboxclient.Cmd) error {
 	}
 	defer catchBrokenPipes()()
 	size := terminalSize(in, a.out)
-	c.Stdout, c.TTY, c.OpenStdin = destination(a.out), &size, true
+	raw := make(chan struct{})
+	c.Stdout, c.TTY, c.OpenStdin = &held{destination(a.out), raw}, &size, true
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// Until the command takes the keys, an interrupt is this program's.
 	p, err := c.Start(ctx)
 	if err != nil {
+		close(raw)
 		return err
 	}
 	restore, err := a.makeRaw(ctx, in)
+	close(raw)
 	if err != nil {
 		cancel(fmt.Errorf("set up the terminal: %w", err))
 		return p.Wait()
@@ -69,6 +72,18 @@ func (a *app) runInTerminal(ctx context.Context, c *sandboxclient.Cmd) error {
 }
 
 var errHungUp = errors.New("the terminal has hung up")
+
+// held is output that waits for the terminal to be ready for it.
+type held struct {
+	io.Writer
+
+	until <-chan struct{}
+}
+
+func (h *held) Write(p []byte) (int, error) {
+	<-h.until
+	return h.Writer.Write(p)
+}
 
 // makeRaw has the terminal pass on all keys, until restore is called, the
 // context ends, so that keys can end this program again, or it gives up.
