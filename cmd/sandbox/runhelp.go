@@ -19,6 +19,10 @@ Without --tty, Ctrl-C kills the command and deletes the sandbox, as do SIGTERM
 and SIGHUP, with --tty as well. A second one gives up at once, and may leave the
 sandbox.
 
+A connection that is lost is made anew for some minutes, while the command runs
+on, and its output goes on where it was. If that fails too, the message has the
+command's id.
+
 Exit code:
   that of the command; 127 if it was not found, 126 if it could not be run,
   128+n if signal n ended it
