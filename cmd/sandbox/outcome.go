@@ -63,12 +63,12 @@ func advice(sandbox string, err error) string {
 	argument, isArgument := errors.AsType[*sandboxclient.ArgumentError](err)
 	switch {
 	case isLost:
-		return fmt.Sprintf("it is not known what became of command %s; its end is that of sandbox %s, which is deleted now: "+
+		return fmt.Sprintf("it is not known what became of command %s; its end is that of sandbox %s, which is deleted next: "+
 			"before you run it again, look at what it may have done elsewhere", lost.ID, sandbox)
 	case errors.Is(err, sandboxclient.ErrCommandTimeout):
 		return "give it more time with --timeout"
 	case errors.Is(err, sandboxclient.ErrOutcomeUnknown):
-		return fmt.Sprintf("it is not known whether it had ended; sandbox %s is deleted now, and the command with it", sandbox)
+		return fmt.Sprintf("it is not known whether it had ended; sandbox %s is deleted next, and the command with it", sandbox)
 	case isArgument && strings.Contains(argument.Argument, "standard input"):
 		return "encode other input on the way, for instance: base64 file | sandbox run -i -- sh -c 'base64 -d >file'"
 	default:
