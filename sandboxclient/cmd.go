@@ -249,11 +249,11 @@ func (c *Cmd) timeout(ctx context.Context) int {
 	case c.Timeout < 0:
 		return 0
 	case c.Timeout > 0:
-		return seconds(c.Timeout)
+		return wholeSeconds(c.Timeout)
 	case ok:
-		return max(seconds(time.Until(deadline)), 1)
+		return max(wholeSeconds(time.Until(deadline)), 1)
 	default:
-		return seconds(defaultCommandTimeout)
+		return wholeSeconds(defaultCommandTimeout)
 	}
 }
 
@@ -263,19 +263,10 @@ func lifetime(d, byDefault time.Duration) int {
 	case d < 0:
 		return -1
 	case d == 0:
-		return seconds(byDefault)
+		return wholeSeconds(byDefault)
 	default:
-		return seconds(d)
+		return wholeSeconds(d)
 	}
-}
-
-// seconds is d in whole seconds, rounded up.
-func seconds(d time.Duration) int {
-	n := d / time.Second
-	if d%time.Second > 0 {
-		n++
-	}
-	return int(n)
 }
 
 func (c *Cmd) limit() int64 { return orDefault(c.MaxOutput, maxAnswer) }
