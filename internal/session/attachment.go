@@ -87,10 +87,18 @@ func (s *Session) abandonIfUnread() {
 		return // is called again then
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil || len(s.attached) > 0 || s.joining > 0 || s.outcome != nil {
+	if s.err != nil || len(s.attached) > 0 || s.joining > 0 {
+		s.mu.Unlock()
 		return
 	}
+	if s.outcome != nil {
+		s.mu.Unlock()
+		if s.spec.Keep == 0 {
+			s.store.release(s)
+		}
+		return
+	}
+	defer s.mu.Unlock()
 	stopTimer(s.idle)
 	switch {
 	case s.spec.KillOnDisconnect:

@@ -33,5 +33,6 @@
 //
 // A command ends when its own process does, and its outcome is told after the
 // last byte it wrote. What it left in the background can hold its output open:
-// that is read until it pauses, and from then on thrown away.
+// that is read until it pauses, for half a second at most, and from then on
+// thrown away.
 package session

@@ -60,6 +60,7 @@ type Options struct {
 	Patience time.Duration
 	// Drain is how long output may pause, after a command has ended, before
 	// what still holds it open counts as a background process; 0 means 100 ms.
+	// Output that does not pause counts as that after five times as long.
 	Drain time.Duration
 
 	// Running bounds the commands at once, 0 means 4096; Kept bounds those
@@ -107,7 +108,8 @@ type Spec struct {
 	Timeout time.Duration
 	// Idle is how long the command runs without an attachment.
 	Idle time.Duration
-	// Keep is how long its result is kept after it has ended.
+	// Keep is how long its result is kept after it has ended; 0 is as long as
+	// somebody is attached.
 	Keep time.Duration
 	// KillOnDisconnect kills it when the last attachment leaves.
 	KillOnDisconnect bool

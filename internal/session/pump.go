@@ -13,6 +13,9 @@ const (
 	// drainLimit is as much as a pipe can hold that was written before the
 	// command ended; what comes after it is from a background process.
 	drainLimit = 1 << 20
+	// drainPauses is how many times Options.Drain is waited in all for what
+	// keeps coming in smaller pieces.
+	drainPauses = 5
 )
 
 // output is one stream of a command.
@@ -45,29 +48,36 @@ func (s *Session) pump(i Stream, from Output) {
 	}
 }
 
-// copyOutput reports whether somebody still holds the other end.
+// copyOutput reports whether somebody still holds the other end. What the
+// command wrote is there to be read when it has ended, so that a read from then
+// on that waits, or does not fill its buffer, has all of it. A little longer is
+// waited for what its children may have to add.
 func (s *Session) copyOutput(i Stream, from Output, buffer []byte) (open bool) {
 	after, again := 0, false
+	var waited time.Duration
 	for {
-		n, err := from.Read(buffer)
-		s.keepOutput(i, buffer[:n])
 		ended := s.hasExited()
+		if ended {
+			_ = from.SetReadDeadline(time.Now().Add(s.opts.Drain))
+		}
+		begin := time.Now()
+		n, err := from.Read(buffer)
+		if ended {
+			after += n
+			waited += time.Since(begin)
+		}
+		s.keepOutput(i, buffer[:n])
 		switch {
-		case err != nil && os.IsTimeout(err) && ended && !again:
+		case err != nil && os.IsTimeout(err) && !again && s.hasExited():
 			// The deadline may have passed before the read began.
 			again = true
 		case err != nil:
 			return os.IsTimeout(err)
+		case after > drainLimit, waited > drainPauses*s.opts.Drain && n < len(buffer):
+			return true
 		default:
 			again = false
 		}
-		if !ended {
-			continue
-		}
-		if after += n; after > drainLimit {
-			return true
-		}
-		_ = from.SetReadDeadline(time.Now().Add(s.opts.Drain))
 	}
 }
 

@@ -142,8 +142,14 @@ func (s *Session) await(ctx context.Context, r Resume) (*Attachment, error) {
 // ended keeps the result of a command for a while.
 func (st *Store) ended(s *Session) {
 	st.mu.Lock()
-	defer st.mu.Unlock()
 	st.running--
+	st.mu.Unlock()
+	if s.spec.Keep == 0 {
+		s.abandonIfUnread()
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
 	st.ends = append(st.ends, s)
 	if len(st.ends) > st.opts.Kept {
 		st.forget(st.ends[0])
@@ -169,6 +175,20 @@ func (st *Store) forget(s *Session) {
 	}
 	st.expired.add(s.ID())
 	s.drop()
+}
+
+// release ends the keeping of a result that was for its attachments only. Its
+// id is not remembered.
+func (st *Store) release(s *Session) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.mu.Lock()
+	wanted := s.joining > 0 || len(s.attached) > 0 // again
+	s.mu.Unlock()
+	if !wanted && st.sessions[s.ID()] == s {
+		delete(st.sessions, s.ID())
+		s.drop()
+	}
 }
 
 // Close ends what the store does, and waits for it. The sandbox has to end its
