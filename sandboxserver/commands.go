@@ -84,7 +84,7 @@ func startTerminal(ctx context.Context, sb runtime.Sandbox, cmd runtime.Command)
 	}
 	p, ok := process.(runtime.TerminalProcess)
 	if !ok {
-		killAndWait(process) //nolint:contextcheck // the request may be over
+		abandon(process) //nolint:contextcheck // the request may be over
 		return nil, problem(http.StatusBadRequest, codeCommand, "this server has no terminals")
 	}
 	term := p.Terminal()
@@ -94,6 +94,16 @@ func startTerminal(ctx context.Context, sb runtime.Sandbox, cmd runtime.Command)
 			return runtime.Resize(term, runtime.WindowSize{Cols: uint16(cols), Rows: uint16(rows)}) //nolint:gosec // checked
 		},
 	}, nil
+}
+
+// abandon ends a command that is of no use.
+func abandon(p runtime.Process) {
+	if p.Kill() != nil {
+		return // the sandbox is gone, and the command with it
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killGrace)
+	defer cancel()
+	_, _ = p.Wait(ctx)
 }
 
 // keyboard is the writing side of a terminal. Closing it breaks off what is

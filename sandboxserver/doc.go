@@ -38,10 +38,13 @@
 //     them as the one byte they are. A client that saw U+FFFD in its last chunk
 //     asks for that chunk's offset again.
 //   - exit follows the last output of the command itself. What it leaves in the
-//     background keeps running, and its output is thrown away from then on.
+//     background keeps running; its output is waited for while it does not pause,
+//     half a second at most, and thrown away from then on.
 //   - The idle timeout, one hour unless the client says otherwise, kills a
 //     command without clients. Results are kept for 5 minutes unless the client
 //     says otherwise, 4096 for each sandbox, and until the sandbox stops.
+//   - The execute operation runs a command of the same kind without input, and
+//     keeps nothing of it: it has no id, and is killed when its client goes.
 //   - A client that leaves pings unanswered for a minute is disconnected. So is
 //     everyone when the server shuts down, with status 1001.
 //

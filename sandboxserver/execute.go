@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,38 +15,37 @@ import (
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
+	"github.com/langsandbox/sandbox-go/internal/session"
 )
 
 const (
 	defaultShell   = "/bin/bash"
 	fallbackShell  = "/bin/sh"
-	defaultTimeout = 60 // seconds
-	killGrace      = 5 * time.Second
+	defaultTimeout = 60              // seconds
+	killGrace      = 5 * time.Second // for killed processes to be gone
 )
 
-// executeRequest tells an absent timeout from 0, and takes both names the
-// field has had.
+// executeRequest tells an absent timeout from 0, takes both names the field has
+// had, and what the contract's description leaves out.
 type executeRequest struct {
 	gen.ExecuteRequest
-	Timeout        *int `json:"timeout"`
-	TimeoutSeconds *int `json:"timeout_seconds"`
+	Timeout        *int          `json:"timeout"`
+	TimeoutSeconds *int          `json:"timeout_seconds"`
+	RunConfig      gen.RunConfig `json:"run_config"`
 }
 
-// deadline is when the command is killed; 0 is never.
-func (q executeRequest) deadline() time.Duration {
-	n := new(int)
-	*n = defaultTimeout
-	return seconds(*cmp.Or(q.TimeoutSeconds, q.Timeout, n))
-}
-
-func (q executeRequest) check() error {
-	switch {
-	case q.TimeoutSeconds != nil && *q.TimeoutSeconds < 0:
-		return invalid("timeout_seconds must be at least 0", "timeout_seconds")
-	case strings.ContainsRune(q.Command, 0):
-		return invalid("command must not contain a zero byte", "command")
+// spec says what a request asks for, in the terms of the command stream. The
+// command has no input, and no life beyond its request.
+func (q executeRequest) spec() (session.Spec, error) {
+	if q.TimeoutSeconds != nil && *q.TimeoutSeconds < 0 {
+		return session.Spec{}, invalid("timeout_seconds must be at least 0", "timeout_seconds")
 	}
-	return checkEnv(q.Env)
+	spec, err := commandSpec(gen.ExecuteFrame{
+		Type: gen.FrameExecute, Command: q.Command, Shell: q.Shell, Cwd: q.Cwd, Env: q.Env,
+		RunConfig: q.RunConfig, TimeoutSeconds: cmp.Or(q.TimeoutSeconds, q.Timeout), CloseStdin: true,
+	})
+	spec.Keep, spec.Idle, spec.KillOnDisconnect = 0, session.Never, true
+	return spec, err
 }
 
 func checkEnv(env map[string]string) error {
@@ -60,61 +60,76 @@ func checkEnv(env map[string]string) error {
 // execute runs a command and answers when it has ended.
 func (s *Server) execute(v visit, w http.ResponseWriter, r *http.Request) error {
 	result, err := s.run(v, r)
-	if err != nil {
+	switch {
+	case errors.Is(err, session.ErrTooMany): // may be repeated, once some have ended
+		return &apiError{
+			status: http.StatusServiceUnavailable, code: codeUnavailable,
+			message: session.ErrTooMany.Error(), retryAfter: 1, cause: err,
+		}
+	case err != nil:
 		e := *asAPIError(err)
 		e.final = true // whoever repeats the request runs the command twice
 		return &e
 	}
-	writeJSON(w, http.StatusOK, result)
+	result.write(w, r)
 	return nil
 }
 
-func (s *Server) run(v visit, r *http.Request) (*gen.ExecuteResult, error) {
+func (s *Server) run(v visit, r *http.Request) (*result, error) {
 	var q executeRequest
 	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
 		return nil, undecodable(err)
 	}
-	if err := q.check(); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	out, err := s.engine.capture(s.cfg.MaxOutput, func() { cancel(errOutput(s.cfg.MaxOutput)) })
+	spec, err := q.spec()
 	if err != nil {
 		return nil, err
 	}
-	process, err := startCommand(ctx, v.sb, q, out)
-	out.started()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if spec.Timeout > 0 { // also for processes that do not die
+		ctx, cancel = context.WithTimeoutCause(ctx, spec.Timeout+killGrace, errCommandTimeout(spec.Timeout))
+		defer cancel()
+	}
+	command, err := v.commands.Execute(ctx, spec)
 	if err != nil {
-		out.finish(v.run) //nolint:contextcheck // what is left in the background lasts as long as the sandbox
-		return nil, err
+		return nil, executeProblem(ctx, err, spec.Timeout)
 	}
-	if limit := q.deadline(); limit > 0 {
-		late := time.AfterFunc(limit, func() { cancel(errCommandTimeout(limit)) })
-		defer late.Stop()
+	defer command.Detach()
+	result := &result{left: s.cfg.MaxOutput}
+	if err := result.collect(ctx, command); err != nil {
+		killAndWait(ctx, command)
+		if errors.Is(err, errFull) {
+			return nil, errOutput(s.cfg.MaxOutput)
+		}
+		return nil, executeProblem(ctx, err, spec.Timeout)
 	}
-	status, err := process.Wait(ctx)
-	if err != nil {
-		killAndWait(process) //nolint:contextcheck // the request may be over
-	}
-	stdout, stderr := out.finish(v.run) //nolint:contextcheck // as above
-	switch {
-	case context.Cause(ctx) != nil: // also when the command ended just then
-		return nil, context.Cause(ctx)
-	case errors.Is(err, runtime.ErrClosed):
-		return nil, errGone
-	case err != nil:
-		return nil, err
-	}
-	return &gen.ExecuteResult{Stdout: string(stdout), Stderr: string(stderr), ExitCode: &status.Code}, nil
+	outcome := command.Outcome()
+	result.code = outcome.Code
+	return result, executeProblem(ctx, outcome.Err, spec.Timeout)
 }
 
-// startCommand starts the command line in its shell.
-func startCommand(ctx context.Context, sb runtime.Sandbox, q executeRequest, out *capture) (runtime.Process, error) {
-	return startShell(ctx, sb, runtime.Command{
-		Args: []string{cmp.Or(q.Shell, defaultShell), "-c", q.Command}, Env: environ(q.Env), Dir: q.Cwd,
-		Stdout: out.stdout.theirs, Stderr: out.stderr.theirs,
-	})
+// executeProblem says why there is no result.
+func executeProblem(ctx context.Context, err error, limit time.Duration) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, session.ErrTimeout):
+		return errCommandTimeout(limit)
+	case errors.Is(err, session.ErrClosed):
+		return errGone
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// killAndWait ends a command with everything it started, and waits for that as
+// long as is reasonable. Its request may be over.
+func killAndWait(ctx context.Context, command *session.Attachment) {
+	command.Kill()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killGrace)
+	defer cancel()
+	_ = (&result{left: math.MaxInt64, thrown: true}).collect(ctx, command)
 }
 
 func environ(env map[string]string) []string {
@@ -150,16 +165,6 @@ func commandProblem(ctx context.Context, err error, shell, dir string) error {
 		why = "the command could not be started: " + err.Error()
 	}
 	return &apiError{status: http.StatusBadRequest, code: codeCommand, message: why, cause: err}
-}
-
-// killAndWait ends a command with everything it started.
-func killAndWait(p runtime.Process) {
-	if p.Kill() != nil {
-		return // the sandbox is gone, and the command with it
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), killGrace)
-	defer cancel()
-	_, _ = p.Wait(ctx)
 }
 
 func errCommandTimeout(limit time.Duration) error {

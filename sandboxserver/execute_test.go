@@ -90,8 +90,37 @@ func TestExecuteProblems(t *testing.T) {
 	eventually(t, "the command runs", func() bool {
 		b.server.engine.mu.Lock()
 		defer b.server.engine.mu.Unlock()
-		return b.server.engine.boxes.byName["x"].busy == 1
+		return b.server.engine.boxes.byName["x"].busy == 2 // the request and its command
 	})
 	b.want(204, "POST", "/boxes/x/stop", nil)
 	b.refused(<-ended, 400, codeNotReady, "ended while")
+}
+
+// TestExecuteIsACommandOfTheStream has what both share: settings, ids, and that
+// nothing of it is kept.
+func TestExecuteIsACommandOfTheStream(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	s := b.box(map[string]any{"name": "x"})
+	var ran []runtime.Command
+	b.fake.exec = func(box *fakeBox, cmd runtime.Command) (runtime.Process, error) {
+		ran = append(ran, cmd)
+		return &fakeProcess{box: box, status: &runtime.ExitStatus{Code: 1}}, nil
+	}
+	config := map[string]any{"user": "root", "work_dir": "/srv", "env_vars": map[string]string{"A": "1"}}
+	for range 2 { // there are no command ids here: each request runs a command
+		b.execute(s, map[string]any{"command": "x", "run_config": config, "command_id": "same"})
+	}
+	if len(ran) != 2 || ran[0].Dir != "/srv" || !slices.Equal(ran[0].Env, []string{"A=1"}) || ran[0].TTY != nil {
+		t.Errorf("%+v", ran)
+	}
+	b.refused(b.execute(s, map[string]any{"command": "x", "cwd": "/", "run_config": config}), 400, codeValidation, "run_config excludes")
+	b.refused(b.execute(s, map[string]any{"command": "x", "run_config": map[string]any{"work_dir": "srv"}}), 422, "", "absolute")
+	b.refused(b.execute(s, map[string]any{"command": "x", "run_config": map[string]any{"user": "app"}}), 400, codeCommand, "root only")
+	b.refused(b.execute(s, map[string]any{"command": "x", "cwd": "\x00"}), 422, "", "zero byte")
+	eventually(t, "the commands have ended", func() bool {
+		b.server.engine.mu.Lock()
+		defer b.server.engine.mu.Unlock()
+		return b.server.engine.boxes.byName["x"].busy == 0
+	})
 }

@@ -124,15 +124,21 @@ const hexDigits = "0123456789abcdef"
 // appendString appends s as a JSON string, with U+FFFD for each byte that is
 // not UTF-8.
 func appendString(dst, s []byte) []byte {
+	return append(AppendText(append(dst, '"'), s), '"')
+}
+
+// AppendText appends s as the inside of a JSON string, with U+FFFD for each
+// byte that is not UTF-8. What it appends for the parts of a text, cut at
+// [Cut], is what it appends for the whole.
+func AppendText(dst, s []byte) []byte {
 	if !utf8.Valid(s) {
 		s = replaceInvalid(s)
 	}
-	dst = append(dst, '"')
 	for {
 		n := safeRun(s)
 		dst = append(dst, s[:n]...)
 		if n == len(s) {
-			return append(dst, '"')
+			return dst
 		}
 		switch c := s[n]; c {
 		case '"', '\\':
@@ -148,6 +154,23 @@ func appendString(dst, s []byte) []byte {
 		}
 		s = s[n+1:]
 	}
+}
+
+// Cut is the longest length of a first part of s, up to n, that ends inside no
+// character. n must be at least [utf8.UTFMax].
+func Cut(s []byte, n int) int {
+	if n >= len(s) {
+		return len(s)
+	}
+	for back := 1; back < utf8.UTFMax; back++ {
+		if tail := s[n-back : n]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				return n - back
+			}
+			break
+		}
+	}
+	return n
 }
 
 // safeRun is how many bytes of s need no escape.
