@@ -121,7 +121,7 @@ func checkExecute(f gen.ExecuteFrame) error {
 	case strings.ContainsRune(f.Command+f.Shell+f.Cwd+f.RunConfig.WorkDir, 0):
 		return invalid("command, shell and directory must not contain a zero byte", "command")
 	case (f.Cwd != "" || len(f.Env) > 0) && hasRunConfig(f.RunConfig):
-		return invalid("run_config excludes env and cwd", "run_config")
+		return problem(http.StatusBadRequest, codeValidation, "run_config excludes env and cwd")
 	case f.RunConfig.WorkDir != "" && !path.IsAbs(f.RunConfig.WorkDir):
 		return invalid("work_dir must be an absolute path", "run_config", "work_dir")
 	case !isRoot(f.RunConfig.User):
