@@ -14,8 +14,12 @@ type AttachOptions struct {
 	// place the sandbox may no longer have all: what is missing is a
 	// [GapError].
 	From Position
-	// Stdout and Stderr take the output, as those of [Cmd] do; nil discards it.
+	// Stdout and Stderr take the output, as those of [Cmd] do, but one that
+	// fails only detaches; nil discards it.
 	Stdout, Stderr io.Writer
+	// TTY says that the command has a terminal, and which size to give it; nil
+	// is that it has none, or that this side is only to watch.
+	TTY *WindowSize
 	// WaitDelay is how long, after a kill or the end of the context, the
 	// command and its writers may take to end; 0 is 10 seconds.
 	WaitDelay time.Duration
@@ -34,6 +38,9 @@ func (s *Sandbox) Attach(ctx context.Context, id string, opts *AttachOptions) (*
 	ck.text("id", id)
 	ck.atLeastZero("From", min(o.From.Stdout, o.From.Stderr))
 	ck.atLeastZero("WaitDelay", int64(o.WaitDelay))
+	if o.TTY != nil && ck.err == nil {
+		ck.err = o.TTY.check(op.name, "TTY")
+	}
 	if ck.err != nil {
 		return nil, ck.err
 	}
@@ -47,13 +54,10 @@ func (s *Sandbox) Attach(ctx context.Context, id string, opts *AttachOptions) (*
 	p := newProcess(d, id, orDefault(o.WaitDelay, defaultWaitDelay))
 	p.pace = starting(p.policy)
 	p.stdin.open = true
+	p.terminal(o.TTY)
 	p.at = o.From
 	p.tracks = [2]track{newTrack(o.From.Stdout), newTrack(o.From.Stderr)}
-	w := newWriters(o.Stdout, o.Stderr, p.policy.OutputBuffer, p.stop)
-	if o.Stderr == nil {
-		w.tail = &p.stderrTail
-	}
-	p.deliver(w)
+	p.deliver(p.writers(o.Stdout, o.Stderr, func(err error) { p.detach(fmt.Errorf("%w: %w", ErrDetached, err)) }))
 	p.unwatch = context.AfterFunc(ctx, func() { p.detach(fmt.Errorf("%w: %w", ErrDetached, contextError(ctx))) })
 	go p.supervise() //nolint:contextcheck // the process outlives the call
 	if err := p.await(); err != nil {

@@ -14,7 +14,8 @@ type backoff struct {
 	deadline time.Time // of the budget; zero until something failed
 	failures int       // attempts and connections, in a row
 	lost     int       // connections, in a row
-	refused  int       // connections that the server would rather not have, in a row
+	refused  int       // connections that the server would rather not have, without output between
+	reload   time.Time // when a server last said that it would be back at once
 	start    bool      // of a command that was not reached yet
 	pause    time.Duration
 }
@@ -40,7 +41,7 @@ func after(t time.Time, d time.Duration) time.Time {
 
 // progress forgets the failures.
 func (b *backoff) progress() {
-	b.failures, b.lost, b.refused, b.pause, b.deadline = 0, 0, 0, 0, time.Time{}
+	b.failures, b.lost, b.pause, b.deadline = 0, 0, 0, time.Time{}
 }
 
 // failed counts an attempt that came to nothing; asked is the pause that the
@@ -65,8 +66,11 @@ func (b *backoff) failed(asked time.Duration) {
 func (b *backoff) dropped(reload bool) {
 	b.failed(0)
 	b.lost++
-	if reload && b.failures == 1 {
-		b.pause = 0
+	if reload {
+		if b.failures == 1 && time.Since(b.reload) > b.policy.MaxDelay {
+			b.pause = 0
+		}
+		b.reload = time.Now()
 	}
 }
 

@@ -88,6 +88,9 @@ func (s *Sandbox) Shell(script string) *Cmd { return &Cmd{sandbox: s, line: scri
 
 // Run starts the command and waits for it; see [Process.Wait].
 func (c *Cmd) Run(ctx context.Context) error {
+	if err := c.unattended(); err != nil {
+		return err
+	}
 	p, err := c.Start(ctx)
 	if err != nil {
 		return err
@@ -99,16 +102,12 @@ func (c *Cmd) Run(ctx context.Context) error {
 // If Stderr is nil, an [ExitError] has the end of the standard error. With an
 // error, the output is what was received.
 func (c *Cmd) Output(ctx context.Context) ([]byte, error) {
-	if c.Stdout != nil {
-		return nil, c.invalid("Stdout", "is set, which Output needs")
+	if err := c.unattended(c.Stdout); err != nil {
+		return nil, err
 	}
 	var out bytes.Buffer
 	p, err := c.start(ctx, func(p *Process) sink {
-		w := newWriters(nil, c.Stderr, p.policy.OutputBuffer, p.stop)
-		if c.Stderr == nil {
-			w.tail = &p.stderrTail
-		}
-		return &split{collector: collector{stdout: &out, limit: c.limit()}, rest: w}
+		return &split{collector: collector{stdout: &out, limit: c.limit()}, rest: p.writers(nil, c.Stderr, p.stop)}
 	})
 	if err == nil {
 		err = p.Wait()
@@ -120,8 +119,8 @@ func (c *Cmd) Output(ctx context.Context) ([]byte, error) {
 // error, in the order of their arrival. Stdout and Stderr must be nil. With an
 // error, the output is what was received.
 func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
-	if c.Stdout != nil || c.Stderr != nil {
-		return nil, c.invalid("Stdout or Stderr", "is set, which CombinedOutput needs")
+	if err := c.unattended(c.Stdout, c.Stderr); err != nil {
+		return nil, err
 	}
 	var out bytes.Buffer
 	p, err := c.start(ctx, func(*Process) sink {
@@ -145,13 +144,21 @@ func (c *Cmd) CombinedOutput(ctx context.Context) ([]byte, error) {
 // out of reach, [DisconnectError] when a connection was lost and it is not
 // known whether the command runs, [CommandError] when the sandbox refuses.
 func (c *Cmd) Start(ctx context.Context) (*Process, error) {
-	return c.start(ctx, func(p *Process) sink {
-		w := newWriters(c.Stdout, c.Stderr, p.policy.OutputBuffer, p.stop)
-		if c.Stderr == nil {
-			w.tail = &p.stderrTail
+	return c.start(ctx, func(p *Process) sink { return p.writers(c.Stdout, c.Stderr, p.stop) })
+}
+
+// unattended refuses what is of no use to a method that waits for the end: input
+// by a Process that nobody has, and writers in the place of its own.
+func (c *Cmd) unattended(writers ...io.Writer) error {
+	if c.OpenStdin {
+		return c.invalid("OpenStdin", "needs Start, whose Process can be written to")
+	}
+	for _, w := range writers {
+		if w != nil {
+			return c.invalid("Stdout or Stderr", "is set, and this method has its own use for it")
 		}
-		return w
-	})
+	}
+	return nil
 }
 
 const opCommand = "run command in sandbox"
@@ -177,7 +184,8 @@ func (c *Cmd) start(ctx context.Context, output func(*Process) sink) (*Process, 
 	p := newProcess(d, frame.CommandID, orDefault(c.WaitDelay, defaultWaitDelay))
 	p.first, p.timeout = first, time.Duration(*frame.TimeoutSeconds)*time.Second
 	p.pace = starting(p.policy)
-	p.stdin.terminal, p.stdin.open, p.size = c.TTY != nil, c.OpenStdin, c.TTY
+	p.stdin.open, p.feeding = c.OpenStdin, c.Stdin != nil
+	p.terminal(c.TTY)
 	p.deliver(output(p))
 	p.unwatch = context.AfterFunc(ctx, func() { p.stop(contextError(ctx)) })
 	go p.supervise() //nolint:contextcheck // the process outlives the call
@@ -188,6 +196,14 @@ func (c *Cmd) start(ctx context.Context, output func(*Process) sink) (*Process, 
 		go p.feed(c.Stdin) //nolint:contextcheck // as above
 	}
 	return p, nil
+}
+
+// terminal gives the command a terminal of a size, or none.
+func (p *Process) terminal(size *WindowSize) {
+	if size != nil {
+		own := *size
+		p.stdin.terminal, p.size = true, &own
+	}
 }
 
 func newProcess(d *dialer, id string, waitDelay time.Duration) *Process {
@@ -282,8 +298,8 @@ func (c *Cmd) check(op string) error {
 	}
 	if c.TTY == nil {
 		ck.required("command", c.line)
-	} else if c.TTY.Rows == 0 || c.TTY.Cols == 0 {
-		ck.fail("TTY", "has no rows or no columns")
+	} else if err := c.TTY.check(op, "TTY"); ck.err == nil {
+		ck.err = err
 	}
 	if c.Stdin != nil && c.OpenStdin {
 		ck.fail("OpenStdin", "excludes Stdin")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/langsandbox/sandbox-go/gen"
 )
@@ -49,10 +50,15 @@ func (e *CommandError) Is(target error) bool {
 	return target == ErrOperation || slices.Contains(e.kinds, target)
 }
 
+const codeCommandNotFound = "CommandNotFound"
+
+// maxErrorText is how much of a server's text an error keeps.
+const maxErrorText = 4 << 10
+
 // commandError makes an error of an error frame; known is the id of a command
 // that was attached to before, or empty.
 func commandError(f gen.ErrorFrame, id, operation string, known bool) *CommandError {
-	e := &CommandError{ID: id, Operation: operation, Code: f.ErrorType, Message: f.Error}
+	e := &CommandError{ID: id, Operation: operation, Code: clipped(f.ErrorType), Message: clipped(f.Error)}
 	if e.Code == "" {
 		e.Code = "CommandError"
 	}
@@ -62,7 +68,7 @@ func commandError(f gen.ErrorFrame, id, operation string, known bool) *CommandEr
 	switch e.Code {
 	case "CommandTimeout":
 		e.kinds = kinds(ErrCommandTimeout, ErrTimeout)
-	case "CommandNotFound":
+	case codeCommandNotFound:
 		e.kinds = kinds(ErrCommandNotFound, ErrNotFound)
 		if known {
 			e.Message = "command not found: " + id
@@ -74,6 +80,13 @@ func commandError(f gen.ErrorFrame, id, operation string, known bool) *CommandEr
 		}
 	}
 	return e
+}
+
+func clipped(text string) string {
+	if len(text) <= maxErrorText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorText], "") + "..."
 }
 
 // DisconnectError is a connection to a command that was lost and could not be

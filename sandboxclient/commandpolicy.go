@@ -81,7 +81,10 @@ func (p CommandPolicy) completed() CommandPolicy {
 	p.BaseDelay = orDefault(p.BaseDelay, time.Second/2)
 	p.Jitter = min(orDefault(p.Jitter, defaultJitter), 1)
 	p.OutputBuffer = orDefault(p.OutputBuffer, defaultOutputBuffer)
-	p.FrameLimit = orDefault(p.FrameLimit, defaultFrameLimit)
+	if p.FrameLimit == 0 {
+		p.FrameLimit = defaultFrameLimit
+	}
+	p.FrameLimit = max(p.FrameLimit, -1) // which is none
 	return p
 }
 

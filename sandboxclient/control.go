@@ -1,6 +1,8 @@
 package sandboxclient
 
 import (
+	"time"
+
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/wire"
 )
@@ -74,13 +76,24 @@ func (p *Process) flush() {
 		case p.line != l:
 		case err != nil:
 			p.line = nil // the supervisor makes another
-			l.close(err)
+			l.closeAfter(sendGrace, err)
 		default:
 			p.delivered(kind, size)
 		}
 		p.changed.Broadcast()
 	}
 }
+
+// sendGrace is how long what the peer said last may take to be read, on a
+// connection that cannot be written to.
+const sendGrace = time.Second
+
+// mayBlock reports whether the server may wait for the command to read its
+// input, and read nothing else meanwhile.
+func (p *Process) mayBlock() bool { return !p.stdin.terminal && p.stdin.sent > pipeSize }
+
+// pipeSize is how much input a command need not have read.
+const pipeSize = 64 << 10
 
 // message is the frame to send, and the size that it sets. Input counts as
 // sent from now on, since nobody can tell how much of it arrives.
@@ -94,7 +107,7 @@ func (p *Process) message(kind control) ([]byte, *WindowSize, error) {
 	case sendInput:
 		data := p.stdin.next()
 		p.stdin.sent += int64(len(data))
-		p.line.input.Store(true)
+		p.line.input.Store(p.mayBlock())
 		p.buffer = wire.AppendInput(p.buffer[:0], data)
 		return p.buffer, nil, nil
 	default:
@@ -105,7 +118,7 @@ func (p *Process) message(kind control) ([]byte, *WindowSize, error) {
 func (p *Process) delivered(kind control, size *WindowSize) {
 	switch kind {
 	case sendKill:
-		p.killSent = true
+		p.killSent, p.killTold = true, true
 	case sendSize:
 		p.sizeSent = p.size == size
 	case sendInput:

@@ -102,6 +102,9 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok {
 		u.ahead = &readAhead{ReadWriteCloser: rwc}
 		resp.Body = u.ahead
+		// A handshake that is wrong after all is read to its end, which need
+		// not come.
+		context.AfterFunc(req.Context(), func() { _ = rwc.Close() })
 	}
 	return resp, nil
 }

@@ -11,8 +11,10 @@ import (
 // when it is on its way. It waits while a connection is made anew, and while
 // too much is on its way. Input is text: bytes that are not UTF-8 are an error,
 // but a character may be spread over calls. It fails with [ErrInvalid] unless
-// the command was started with OpenStdin, and with [ErrOutcomeUnknown] when a
-// connection was lost and what it carried may or may not have arrived.
+// the command was started with OpenStdin, with [os.ErrProcessDone] when it has
+// ended, with [io.ErrClosedPipe] after CloseWrite, and with
+// [ErrOutcomeUnknown] when a connection was lost and what it carried may or may
+// not have arrived.
 func (p *Process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,7 +45,8 @@ func (p *Process) write(b []byte) (int, error) {
 	end := p.stdin.end()
 	for p.stdin.sent < end {
 		if err := p.inputError(); err != nil {
-			return written, err
+			unsent := p.stdin.end() - p.stdin.sent
+			return int(max(int64(written)-unsent, 0)), err
 		}
 		p.changed.Wait()
 	}
@@ -56,14 +59,14 @@ func (p *Process) inputError() error {
 		return p.stdin.err
 	case p.stdin.eof:
 		return errStdinClosed
-	case p.gone:
+	case p.ended:
 		return errEnded
+	case p.gone:
+		return errGivenUp
 	default:
 		return nil
 	}
 }
-
-var errEnded = errors.New("the command has ended")
 
 // CloseWrite ends standard input. With a terminal it sends nothing: write
 // "\x04" for what the end-of-file key does. Closing what is closed is no error.
@@ -94,6 +97,12 @@ func (p *Process) closeWrite() error {
 // feed copies a reader to standard input. What cannot be read or sent to its
 // end must not look like the end, so the command is killed then.
 func (p *Process) feed(r io.Reader) {
+	defer func() {
+		p.mu.Lock()
+		p.feeding = false
+		p.changed.Broadcast()
+		p.mu.Unlock()
+	}()
 	buf := make([]byte, inputFrame)
 	for {
 		n, err := r.Read(buf)
@@ -162,8 +171,10 @@ func (p *Process) confirmInput(delay time.Duration) {
 		case errors.Is(err, errHeld):
 			again = confirmDelay
 		}
-		l.input.Store(p.stdin.sent > p.stdin.base)
+		l.input.Store(p.stdin.sent > p.stdin.base && p.mayBlock())
 		p.confirmInput(again)
-		p.changed.Broadcast()
+		if err == nil { // else who waits for room would hurry the next
+			p.changed.Broadcast()
+		}
 	})
 }

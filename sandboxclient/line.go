@@ -35,6 +35,7 @@ type line struct {
 	tasks  sync.WaitGroup
 	beat   *time.Timer
 	task   *time.Timer // of later
+	doom   *time.Timer // of closeAfter
 }
 
 var (
@@ -121,12 +122,13 @@ func (e *lostError) Unwrap() error { return e.err }
 // lost is the error of a connection on which something failed with err: if it
 // was closed from here, the reason for that.
 func (l *line) lost(err error) error {
+	code := websocket.CloseStatus(err)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cause != nil {
+	if l.cause != nil && code < 0 {
 		return &lostError{-1, l.cause}
 	}
-	return &lostError{websocket.CloseStatus(err), err}
+	return &lostError{code, err}
 }
 
 // close ends the connection at once, and waits for nobody.
@@ -137,6 +139,9 @@ func (l *line) close(cause error) {
 		return
 	}
 	l.closed, l.cause = true, cause
+	if l.doom != nil {
+		l.doom.Stop()
+	}
 	for _, t := range []*time.Timer{l.beat, l.task} {
 		if t != nil && t.Stop() {
 			l.tasks.Done()
@@ -145,6 +150,15 @@ func (l *line) close(cause error) {
 	l.mu.Unlock()
 	_ = l.conn.CloseNow()
 	l.release(cause)
+}
+
+// closeAfter closes the connection when a while has passed.
+func (l *line) closeAfter(d time.Duration, cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && l.doom == nil {
+		l.doom = time.AfterFunc(d, func() { l.close(cause) })
+	}
 }
 
 // schedule sets the time of the next ping.
@@ -201,6 +215,16 @@ func (l *line) ping() error {
 		defer cancel()
 	}
 	return l.conn.Ping(ctx)
+}
+
+// probe closes a connection whose peer does not answer in time.
+func (l *line) probe(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	before := l.from.reads.Load()
+	if !l.held.Load() && l.conn.Ping(ctx) != nil && l.from.reads.Load() == before && !l.held.Load() {
+		l.close(errSilent)
+	}
 }
 
 // later runs a task on its own goroutine, unless the line is closed before.

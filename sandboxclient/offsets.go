@@ -60,6 +60,7 @@ func (t *track) accept(data []byte, offset int64, has bool) (fresh []byte, at in
 		}
 	}
 	if !has {
+		t.low = t.high // nothing will tell
 		return t.extend(data)
 	}
 	switch {

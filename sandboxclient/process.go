@@ -9,8 +9,8 @@ import (
 
 // Process is a running command, from [Cmd.Start] or [Sandbox.Attach]. It keeps
 // its connection to the sandbox, and makes it anew when it is lost. All
-// methods may be called at the same time, save that only one goroutine may
-// write.
+// methods may be called at the same time; what several goroutines write may
+// arrive in any order.
 //
 // When the command has ended, or is given up, all goroutines of the process
 // end, but for one that is blocked in the Stdin or a writer of the caller.
@@ -56,10 +56,13 @@ type Process struct {
 	buffer   []byte // of what is sent
 	kill     bool   // asked for
 	killSent bool   // on the present line
+	killTold bool   // on some line
 	size     *WindowSize
 	sizeSent bool // on the present line
 	stdin    stdin
 	stopped  error // why this side ended it
+	late     error // as stopped, but when it had ended
+	feeding  bool  // the reader of the caller has more
 	timers   []*time.Timer
 	wake     chan struct{} // closed to cut a pause short
 	tasks    sync.WaitGroup
@@ -78,6 +81,13 @@ type Position struct {
 // WindowSize is the size of a terminal in characters.
 type WindowSize struct {
 	Rows, Cols uint16
+}
+
+func (s WindowSize) check(op, argument string) error {
+	if s.Rows == 0 || s.Cols == 0 {
+		return &ArgumentError{Op: op, Argument: argument, Reason: "has no rows or no columns"}
+	}
+	return nil
 }
 
 // ID is the command's name in the sandbox, with which [Sandbox.Attach] finds
@@ -107,8 +117,8 @@ func (p *Process) ExitCode() int {
 	return p.exitCode
 }
 
-// Position is how much of the output was received; once Done is closed, how
-// much the writers got. Output from here on is what Attach asks for. After a
+// Position is how much of the output was received, which is more than a slow
+// writer has got, and than one ever gets where Wait says so. Output from here on is what Attach asks for. After a
 // chunk that holds U+FFFD, which may stand for other bytes, it is the place of
 // that chunk, which would then come again.
 func (p *Process) Position() Position {
@@ -161,12 +171,17 @@ func (p *Process) Kill(ctx context.Context) error {
 }
 
 // Resize sets the size of the terminal. It returns when the sandbox was told;
-// without a connection, a new one begins with the last size.
+// without a connection, a new one begins with the last size. It fails with
+// [ErrInvalid] if there is no terminal.
 func (p *Process) Resize(ctx context.Context, size WindowSize) error {
-	if size.Rows == 0 || size.Cols == 0 {
-		return &ArgumentError{Op: "resize terminal", Argument: "size", Reason: "has no rows or no columns"}
+	if err := size.check("resize terminal", "size"); err != nil {
+		return err
 	}
 	p.mu.Lock()
+	if !p.stdin.terminal {
+		p.mu.Unlock()
+		return &ArgumentError{Op: "resize terminal", Argument: "terminal", Reason: "is none; set TTY"}
+	}
 	p.size, p.sizeSent = &size, false
 	p.kick()
 	p.mu.Unlock()
@@ -193,12 +208,4 @@ func (p *Process) announce() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.changed.Broadcast()
-}
-
-// Detach lets go of the command, which runs on, and delivers what was
-// received. Wait then returns [ErrDetached].
-func (p *Process) Detach() error {
-	p.detach(ErrDetached)
-	<-p.done
-	return nil
 }

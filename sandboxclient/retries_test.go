@@ -170,7 +170,7 @@ func TestStartFails(t *testing.T) {
 			kinds: []error{sandboxclient.ErrConnection}, text: "no valid HTTP answer; the sandbox may be stopped or unreachable",
 		},
 		"Retry-After beyond the budget": {
-			refuse: status(429, "Retry-After", "600"), at: []time.Duration{0}, took: 2 * time.Minute, kinds: []error{sandboxclient.ErrQuota},
+			refuse: status(429, "Retry-After", "600"), at: []time.Duration{0}, took: 0, kinds: []error{sandboxclient.ErrQuota},
 		},
 		"no WebSocket": {
 			refuse: func(context.Context) (*http.Response, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -18,7 +19,7 @@ const ackPatience = 5 * time.Second
 func (p *Process) serve(l *line) (ended bool, err error) {
 	defer context.AfterFunc(p.ctx, func() { l.close(context.Cause(p.ctx)) })()
 	p.enter(l)
-	if !l.starts {
+	if !l.starts && !p.acknowledges() {
 		defer time.AfterFunc(ackPatience, func() { p.presume(l) }).Stop()
 	}
 	for waiting := l.starts; ; {
@@ -39,7 +40,9 @@ func (p *Process) serve(l *line) (ended bool, err error) {
 		}
 		switch f.Type {
 		case gen.FrameStdout, gen.FrameStderr:
-			p.output(l, &f)
+			if err := p.output(l, &f); err != nil {
+				return false, err
+			}
 		case gen.FrameStarted:
 			if err := p.started(l, &f); err != nil {
 				return false, err
@@ -71,6 +74,7 @@ func (p *Process) enter(l *line) {
 	p.line, p.ready, p.confirming = l, false, nil
 	p.killSent, p.sizeSent = false, false
 	p.kick()
+	p.hasten()
 }
 
 // leave ends a connection.
@@ -96,6 +100,9 @@ func (p *Process) attached(l *line, s *gen.StartedFrame) {
 	p.ready = true
 	first := !p.reached
 	p.stdin.attach(s)
+	if p.stdin.err != nil && (p.stdin.eof || !p.stdin.open) {
+		p.halt(p.stdin.err) // nobody will write, and be told
+	}
 	if first {
 		p.reached = true
 		if p.timeout > 0 && p.policy.TimeoutGrace != forever {
@@ -105,6 +112,13 @@ func (p *Process) attached(l *line, s *gen.StartedFrame) {
 	}
 	p.kick()
 	p.changed.Broadcast()
+}
+
+// acknowledges reports whether the server is known to acknowledge connections.
+func (p *Process) acknowledges() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stdin.id != ""
 }
 
 // presume takes the silence of a server for an acknowledgement, but not of a
@@ -152,8 +166,14 @@ func (p *Process) progress() {
 	}
 }
 
+// maxOffset is as far as numbers go that every decoder of JSON knows exactly.
+const maxOffset = 1 << 53
+
 // output passes on a piece of output.
-func (p *Process) output(l *line, f *wire.Frame) {
+func (p *Process) output(l *line, f *wire.Frame) error {
+	if f.Offset < 0 || f.Offset > maxOffset {
+		return p.dialer.protocolError("output at offset " + strconv.FormatInt(f.Offset, 10))
+	}
 	stream, t := Stdout, &p.tracks[0]
 	if f.Type == gen.FrameStderr {
 		stream, t = Stderr, &p.tracks[1]
@@ -169,11 +189,12 @@ func (p *Process) output(l *line, f *wire.Frame) {
 	p.lost.Store(p.tracks[0].lost + p.tracks[1].lost)
 	p.repeated.Store(p.tracks[0].repeated + p.tracks[1].repeated)
 	if len(data) == 0 {
-		return
+		return nil
 	}
 	p.progress()
+	p.pace.refused = 0
 	if p.full {
-		return
+		return nil
 	}
 	l.held.Store(true)
 	err := p.sink.put(stream, data, at)
@@ -182,6 +203,7 @@ func (p *Process) output(l *line, f *wire.Frame) {
 		p.full = true
 		p.stop(err)
 	}
+	return nil
 }
 
 // exited is the end of the command.
@@ -212,10 +234,20 @@ func (p *Process) failed(l *line, f *wire.Frame) (ended bool, err error) {
 	}
 	p.end()
 	operation := "command"
-	if !l.starts && p.connected && (p.first == nil || p.reconnects.Load() > 0) {
+	if !l.starts {
 		operation = "reconnect"
 	}
+	if e.ErrorType == codeCommandNotFound && p.wasKilled() {
+		return true, &ExitError{Code: -1, Stderr: p.stderrTail.String()}
+	}
 	return true, fmt.Errorf("%s %q: %w", p.dialer.op.name, p.dialer.op.resource, commandError(e, p.ID(), operation, !l.starts))
+}
+
+// wasKilled reports whether the sandbox was told to kill the command.
+func (p *Process) wasKilled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.killTold
 }
 
 // end says that the sandbox has nothing more to say of the command.

@@ -102,6 +102,16 @@ type writers struct {
 	tail           *tail     // of standard error, if wanted
 }
 
+// writers is the sink for writers, which keeps the end of standard error if
+// nobody else gets it.
+func (p *Process) writers(stdout, stderr io.Writer, failed func(error)) *writers {
+	w := newWriters(stdout, stderr, p.policy.OutputBuffer, failed)
+	if stderr == nil {
+		w.tail = &p.stderrTail
+	}
+	return w
+}
+
 // newWriters starts to deliver to the writers; failed is called, once for each
 // writer, when it returns an error.
 func newWriters(stdout, stderr io.Writer, budget int, failed func(error)) *writers {

@@ -74,7 +74,11 @@ func TestLifecycleFields(t *testing.T) {
 		c.ID, c.Dir, c.ShellPath, c.Env = "mine", "/srv", "/bin/sh", map[string]string{"A": "b"}
 		c.Timeout, c.IdleTimeout, c.KeepResult, c.KillOnDisconnect = -1, -1, 1001*time.Millisecond, true
 		c.OpenStdin = true
-		if err := c.Run(t.Context()); err != nil {
+		process, err := c.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := process.Wait(); err != nil {
 			t.Error(err)
 		}
 		p.close()

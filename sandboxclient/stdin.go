@@ -1,8 +1,9 @@
 package sandboxclient
 
 import (
-	"errors"
 	"fmt"
+	"io"
+	"os"
 	"unicode/utf8"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -38,9 +39,21 @@ const (
 )
 
 var (
-	errStdinClosed = errors.New("standard input is closed")
+	errStdinClosed = &inputError{"standard input is closed", io.ErrClosedPipe}
+	errEnded       = &inputError{"the command has ended", os.ErrProcessDone}
+	errGivenUp     = &inputError{"the command was given up, and input on its way may or may not have arrived", ErrOutcomeUnknown}
 	errInputLost   = fmt.Errorf("the connection was lost with input on its way, which may or may not have arrived: %w", ErrOutcomeUnknown)
 )
+
+// inputError is why input is not taken.
+type inputError struct {
+	text string
+	kind error
+}
+
+func (e *inputError) Error() string { return e.text }
+
+func (e *inputError) Is(target error) bool { return target == e.kind }
 
 func (in *stdin) end() int64 { return in.base + int64(len(in.buf)) }
 
@@ -62,10 +75,10 @@ func (in *stdin) text(p []byte) (int, error) {
 			in.partial = char
 			return n, nil
 		}
+		in.partial = nil
 		if !utf8.Valid(char) {
 			return 0, notText("standard input")
 		}
-		in.partial = nil
 		in.buf = append(in.buf, char...)
 		return n, nil
 	}
@@ -128,6 +141,8 @@ func (in *stdin) attach(s *gen.StartedFrame) {
 		in.id, received = s.StdinID, s.StdinReceived
 	}
 	switch {
+	case !in.terminal && resumed && received != nil && *received < in.base-in.origin:
+		in.err = errInputLost // an answer to a ping came from somebody on the way
 	case in.sent == in.base:
 	case resumed && received != nil && *received >= in.base-in.origin && *received <= in.sent-in.origin:
 		in.arrived(*received + in.origin)

@@ -16,17 +16,22 @@ const stallTimeout = 2 * time.Second
 func (p *Process) stop(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped == nil && !p.gone {
+	p.halt(reason)
+}
+
+// halt is stop for who holds the lock.
+func (p *Process) halt(reason error) {
+	switch {
+	case p.gone && p.late == nil:
+		p.late = reason
+	case !p.gone && p.stopped == nil:
 		p.stopped = reason
 	}
 	if p.kill || p.over {
 		return
 	}
 	p.kill = true
-	p.timer(p.waitDelay, func() {
-		p.quit(errKillUnanswered)
-		p.abandon()
-	})
+	p.timer(p.waitDelay, p.giveUp)
 	if p.gone {
 		return
 	}
@@ -39,7 +44,34 @@ func (p *Process) stop(reason error) {
 		p.wake = nil
 	}
 	p.kick()
-	if l := p.line; l != nil {
+	p.hasten()
+}
+
+// giveUp is when WaitDelay is over. If nothing could be read because a writer
+// does not return, the end may be behind what it was to take.
+func (p *Process) giveUp() {
+	p.mu.Lock()
+	l := p.line
+	p.mu.Unlock()
+	p.abandon()
+	if l == nil || !l.held.Load() {
+		p.quit(errKillUnanswered)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.over {
+		p.timer(lastWords, func() { p.quit(errKillUnanswered) })
+	}
+}
+
+// lastWords is how long the end of a command may take that is read late.
+const lastWords = time.Second
+
+// hasten sees to it that a kill does not rest in a connection that carries it
+// nowhere. The caller holds the lock.
+func (p *Process) hasten() {
+	if l := p.line; l != nil && p.kill {
 		p.timer(stallTimeout, func() { p.unstall(l) })
 	}
 }
@@ -52,30 +84,26 @@ func (p *Process) timer(d time.Duration, f func()) {
 
 func (p *Process) unstall(l *line) {
 	p.mu.Lock()
-	stalled := p.line == l && !p.killSent
-	p.mu.Unlock()
-	if stalled {
-		l.close(errStalled)
+	defer p.mu.Unlock()
+	switch {
+	case p.line != l || p.gone:
+	case !p.killSent:
+		p.tasks.Go(func() { l.close(errStalled) })
+	default:
+		p.tasks.Go(func() { l.probe(p.ctx, stallTimeout) })
 	}
-}
-
-// detach ends the connections, and leaves the command alone.
-func (p *Process) detach(reason error) {
-	p.mu.Lock()
-	if p.stopped == nil && !p.gone {
-		p.stopped = reason
-	}
-	if !p.over {
-		p.timer(p.waitDelay, p.abandon)
-	}
-	p.mu.Unlock()
-	p.quit(ErrDetached)
 }
 
 // overrun is when the sandbox should have ended the command by itself.
 func (p *Process) overrun() {
-	p.stop(&CommandError{
-		ID: p.ID(), Operation: "command", Code: "CommandTimeout", kinds: kinds(ErrCommandTimeout, ErrTimeout),
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.line != nil && p.line.held.Load() {
+		p.timer(max(p.policy.TimeoutGrace, time.Second), p.overrun) // the end may be behind what is not read
+		return
+	}
+	p.halt(&CommandError{
+		ID: p.id, Operation: "command", Code: "CommandTimeout", kinds: kinds(ErrCommandTimeout, ErrTimeout),
 		Message: fmt.Sprintf("the sandbox did not end the command %s after its timeout of %s; given up on this side",
 			p.policy.TimeoutGrace, p.timeout),
 	})
@@ -88,6 +116,9 @@ func (p *Process) outcome(err, undelivered error) error {
 	defer p.mu.Unlock()
 	switch {
 	case errors.Is(p.stopped, ErrDetached):
+		if !p.ended && undelivered != nil {
+			return fmt.Errorf("%w; %w", p.stopped, undelivered)
+		}
 		if !p.ended {
 			return p.stopped
 		}
@@ -96,6 +127,11 @@ func (p *Process) outcome(err, undelivered error) error {
 	case p.stopped != nil:
 		return &stoppedError{id: p.id, cause: p.stopped, ended: p.ended, killed: p.kill}
 	case undelivered != nil:
+		for _, more := range []error{err, p.late} {
+			if more != nil {
+				undelivered = fmt.Errorf("%w; %w", undelivered, more)
+			}
+		}
 		return &stoppedError{id: p.id, cause: undelivered, ended: p.ended, killed: p.kill && !p.ended}
 	case errors.Is(err, errKillUnanswered):
 		err = &DisconnectError{ID: p.id, From: p.at, Err: err}

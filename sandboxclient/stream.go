@@ -24,8 +24,8 @@ type Chunk struct {
 // holds up the command.
 func (c *Cmd) Stream(ctx context.Context) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
-		if c.Stdout != nil || c.Stderr != nil {
-			yield(Chunk{}, c.invalid("Stdout or Stderr", "is set, which Stream needs"))
+		if err := c.unattended(c.Stdout, c.Stderr); err != nil {
+			yield(Chunk{}, err)
 			return
 		}
 		var q *queue

@@ -89,8 +89,14 @@ func (p *Process) rest() error {
 	}
 	p.dialer.logger.LogAttrs(p.ctx, slog.LevelDebug, "sandbox command out of reach",
 		slog.String("command", p.ID()), slog.Any("error", p.last), slog.Duration("pause", p.pace.pause))
-	if p.pace.pause > 0 {
-		p.sleep(min(p.pace.pause, p.pace.left()))
+	pause := p.pace.pause
+	if p.stopping() {
+		pause = min(pause, killPause)
+	} else if pause > p.pace.left() && pause > p.policy.MaxDelay {
+		return p.unreachable(p.last) // the server asks for more than there is
+	}
+	if pause > 0 {
+		p.sleep(min(pause, p.pace.left()))
 	}
 	switch {
 	case p.ctx.Err() != nil:
@@ -100,6 +106,15 @@ func (p *Process) rest() error {
 	default:
 		return nil
 	}
+}
+
+// killPause is the longest pause between attempts to kill.
+const killPause = time.Second
+
+func (p *Process) stopping() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kill
 }
 
 // sleep waits, but not when there is something to kill.
@@ -208,8 +223,17 @@ func (p *Process) judge(err error) error {
 		}
 	}
 	p.last = err
+	if p.pace.start && p.wasReached() { // by a server that does not acknowledge
+		p.pace = reconnecting(p.policy)
+	}
 	p.pace.dropped(lost.code == websocket.StatusGoingAway)
 	return nil
+}
+
+func (p *Process) wasReached() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reached
 }
 
 // firstPrivateCode begins the close codes that applications define.
