@@ -2,8 +2,10 @@ package sandboxclient_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,7 +104,7 @@ func TestSlowReadersAreNotPinged(t *testing.T) {
 				return len(b), nil
 			})
 		})
-		if _, err := io.WriteString(process, "some input"); err != nil {
+		if _, err := io.WriteString(process, sentInput); err != nil {
 			t.Error(err)
 		}
 		_ = process.CloseWrite()
@@ -131,5 +133,25 @@ func TestTimeoutsOfTheHTTPClient(t *testing.T) {
 		}
 		p.at(0)
 		p.close()
+	})
+}
+
+// TestPingThatCannotBeSent: a connection that cannot be written to is given up
+// then, input or not, and is not tried again and again until patience ends.
+func TestPingThatCannotBeSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, program(nil))
+		times(1, inputRead, func(c *conn) bool { c.link.sever(); return true })(m)
+		c := m.box().Shell("x")
+		c.Timeout, c.Stdin = -1, strings.NewReader("x")
+		err := c.Run(t.Context())
+		if !errors.As(err, new(*sandboxclient.ExitError)) || string(m.only().input) != "x" {
+			t.Errorf("error %v, input %q", err, m.only().input)
+		}
+		if took := time.Since(m.began); took > time.Minute {
+			t.Errorf("it took %s", took)
+		}
+		m.close()
 	})
 }

@@ -168,13 +168,11 @@ func (p *Process) confirmInput(delay time.Duration) {
 		case err == nil:
 			p.stdin.arrived(upTo)
 			again = confirmDelay
+			p.changed.Broadcast() // else those who wait for room would ask again at once
 		case errors.Is(err, errHeld):
 			again = confirmDelay
 		}
 		l.input.Store(p.stdin.sent > p.stdin.base && p.mayBlock())
 		p.confirmInput(again)
-		if err == nil { // else who waits for room would hurry the next
-			p.changed.Broadcast()
-		}
 	})
 }

@@ -184,7 +184,7 @@ func (l *line) heartbeat() {
 	for began := time.Now(); ; {
 		before := l.from.reads.Load()
 		err := l.ping()
-		if err == nil || l.from.reads.Load() != before || l.held.Load() {
+		if err == nil || errors.Is(err, errHeld) || l.held.Load() || l.from.reads.Load() != before {
 			l.schedule()
 			return
 		}
@@ -214,7 +214,11 @@ func (l *line) ping() error {
 		ctx, cancel = context.WithTimeout(ctx, l.policy.PingTimeout)
 		defer cancel()
 	}
-	return l.conn.Ping(ctx)
+	err := l.conn.Ping(ctx)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		l.close(err) // it cannot even be sent
+	}
+	return err
 }
 
 // probe closes a connection whose peer does not answer in time.

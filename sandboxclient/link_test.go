@@ -48,10 +48,15 @@ func (l *link) set(f func()) {
 func (l *link) cut() { l.set(func() { l.over = io.ErrUnexpectedEOF }) }
 
 // reset ends the connection, and what is under way is lost.
-func (l *link) reset() { l.set(func() { l.over, l.toward = errReset, [2][]byte{} }) }
+func (l *link) reset() {
+	l.set(func() { l.over, l.toward, l.frozen = errReset, [2][]byte{}, false })
+}
 
 // freeze lets nothing more through, and tells nobody: a half-open connection.
 func (l *link) freeze() { l.set(func() { l.frozen = true }) }
+
+// sever has writes fail, and reads wait for good.
+func (l *link) sever() { l.set(func() { l.frozen, l.over = true, errReset }) }
 
 func (l *link) closedBy(side int) bool {
 	l.mu.Lock()

@@ -36,14 +36,15 @@ type peer struct {
 	refuse func(ctx context.Context, n int) (*http.Response, error)
 	serve  func(*conn)
 
-	mu    sync.Mutex
-	dials []time.Duration // since began, also those refused
-	seen  []http.Header
-	hosts []string
-	paths []string
-	conns []*conn
-	tasks sync.WaitGroup
-	end   context.CancelFunc
+	options []sandboxclient.Option
+	mu      sync.Mutex
+	dials   []time.Duration // since began, also those refused
+	seen    []http.Header
+	hosts   []string
+	paths   []string
+	conns   []*conn
+	tasks   sync.WaitGroup
+	end     context.CancelFunc
 }
 
 func newPeer(t *testing.T, serve func(*conn)) *peer {
@@ -154,7 +155,7 @@ func (p *peer) box(opts ...sandboxclient.Option) *sandboxclient.Sandbox {
 		sandboxclient.WithAPIKey(fakeKey),
 		sandboxclient.WithHTTPClient(&http.Client{Transport: p}),
 		sandboxclient.WithCommandPolicy(steady),
-	}, opts...)...)
+	}, append(p.options, opts...)...)...)
 	if err != nil {
 		p.t.Fatal(err)
 	}

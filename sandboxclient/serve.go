@@ -19,7 +19,7 @@ const ackPatience = 5 * time.Second
 func (p *Process) serve(l *line) (ended bool, err error) {
 	defer context.AfterFunc(p.ctx, func() { l.close(context.Cause(p.ctx)) })()
 	p.enter(l)
-	if !l.starts && !p.acknowledges() {
+	if !l.starts {
 		defer time.AfterFunc(ackPatience, func() { p.presume(l) }).Stop()
 	}
 	for waiting := l.starts; ; {
@@ -114,20 +114,14 @@ func (p *Process) attached(l *line, s *gen.StartedFrame) {
 	p.changed.Broadcast()
 }
 
-// acknowledges reports whether the server is known to acknowledge connections.
-func (p *Process) acknowledges() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stdin.id != ""
-}
-
-// presume takes the silence of a server for an acknowledgement, but not of a
-// command that it was never heard of.
+// presume takes the silence of a server for an acknowledgement: but not of a
+// command that it was never heard of, nor of one that counts input, which
+// acknowledges, and whose count must not be missed.
 func (p *Process) presume(l *line) {
 	p.mu.Lock()
-	heard := p.first == nil || p.reached
+	older := (p.first == nil || p.reached) && p.stdin.id == ""
 	p.mu.Unlock()
-	if heard {
+	if older {
 		p.attached(l, nil)
 	}
 }
