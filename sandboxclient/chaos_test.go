@@ -2,8 +2,8 @@ package sandboxclient_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -57,7 +57,7 @@ func TestChaos(t *testing.T) {
 	policy := steady
 	policy.StartRetries, policy.ReconnectRetries, policy.StartBudget, policy.ReconnectBudget = 50, 50, -1, -1
 	for seed := range uint64(200) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 1))
