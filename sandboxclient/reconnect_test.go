@@ -127,6 +127,13 @@ func TestReconnects(t *testing.T) {
 			turns: []turn{{frames: list(started)}, {frames: list(`{"type":"error","error":"x","error_type":"SessionExpired"}`)}},
 			code:  -1, err: sandboxclient.ErrSessionExpired, at: []time.Duration{0, 500 * ms},
 		},
+		"T117 each piece once": {
+			turns: []turn{
+				{frames: list(started, stdout("before-disconnect ", 0))},
+				{stdout: 18, frames: list(stdout("after-reconnect", 18), exit(0))},
+			},
+			stdout: "before-disconnect after-reconnect", at: []time.Duration{0, 500 * ms},
+		},
 		"T119 pauses begin anew": {
 			turns: []turn{{frames: list(started)}, {}, {frames: list(started)}, {frames: list(exit(0))}},
 			at:    []time.Duration{0, 500 * ms, 1500 * ms, 2 * sec},
