@@ -104,7 +104,7 @@ func (e end) Write(p []byte) (int, error) {
 		case l.frozen && room <= 0:
 		case l.over != nil:
 			return n, l.over
-		case l.closed[1-e.side]:
+		case l.closed[1-e.side] && !l.frozen:
 			return n, errReset
 		case n == len(p):
 			return n, nil
