@@ -98,6 +98,7 @@ type line struct {
 	asked string // the id of the first frame
 	frame []byte // is reused
 	pings chan struct{}
+	over  chan struct{} // closed when nothing is sent any more
 	// blocked is true while input waits for the command to read it. The pongs
 	// behind it cannot be read.
 	blocked atomic.Bool
@@ -114,12 +115,12 @@ func (l *line) serve(ctx context.Context, cancel context.CancelFunc, commands *s
 		l.refuse(err)
 		return
 	}
-	l.pings = make(chan struct{}, 1)
+	l.pings, l.over = make(chan struct{}, 1), make(chan struct{})
 	l.written[0], l.written[1] = l.Positions()
 	lost := make(chan struct{})
 	var helpers sync.WaitGroup
 	helpers.Go(func() { defer close(lost); defer cancel(); l.listen(ctx) })
-	helpers.Go(func() { l.measure(ctx) })
+	helpers.Go(func() { l.measure(ctx, cancel) })
 	switch err := l.talk(ctx); {
 	case errors.Is(err, io.EOF):
 		l.Detach()
@@ -132,6 +133,7 @@ func (l *line) serve(ctx context.Context, cancel context.CancelFunc, commands *s
 		l.Detach()
 	}
 	cancel()
+	close(l.over)
 	_ = l.conn.CloseNow()
 	helpers.Wait()
 }

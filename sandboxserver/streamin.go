@@ -3,6 +3,7 @@ package sandboxserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/coder/websocket"
@@ -91,6 +92,9 @@ func (l *line) typeIn(ctx context.Context, data []byte) error {
 }
 
 const (
+	// goodbye is how long the last frames may take to get out of a connection
+	// that is to end.
+	goodbye = 5 * time.Second
 	// pingInterval is the longest silence between two pings.
 	pingInterval = 20 * time.Second
 	// pingTimeout is how long a client may leave pings unanswered.
@@ -101,8 +105,11 @@ const (
 )
 
 // measure pings the client: a pong says that it is there, and that it has what
-// was sent before the ping.
-func (l *line) measure(ctx context.Context) {
+// was sent before the ping. It hangs up on a client that is not there, and ends
+// with ctx, which it cancels then.
+func (l *line) measure(ctx context.Context, cancel context.CancelFunc) {
+	defer l.hangUp()
+	defer cancel()
 	timer := time.NewTimer(pingInterval)
 	defer timer.Stop()
 	heard := time.Now()
@@ -114,18 +121,33 @@ func (l *line) measure(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Reset(pingInterval)
-		if l.ping(ctx) == nil || l.blocked.Load() {
+		err := l.ping(ctx)
+		switch {
+		case err == nil:
 			heard = time.Now()
 			continue
-		}
-		if ctx.Err() != nil {
+		case !errors.Is(err, context.DeadlineExceeded): // the connection is broken
+			_ = l.conn.CloseNow()
 			return
-		}
-		if time.Since(heard) >= pingTimeout {
+		case l.blocked.Load(): // a pong would not be read
+			heard = time.Now()
+		case time.Since(heard) >= pingTimeout:
 			_ = l.conn.CloseNow()
 			return
 		}
 		timer.Reset(pingPause)
+	}
+}
+
+// hangUp ends a connection that does not end by itself: its client may have
+// stopped to read, with a frame on its way.
+func (l *line) hangUp() {
+	timer := time.NewTimer(goodbye)
+	defer timer.Stop()
+	select {
+	case <-l.over:
+	case <-timer.C:
+		_ = l.conn.CloseNow()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,10 +88,11 @@ func (p *memProcess) Wait(ctx context.Context) (sandboxruntime.ExitStatus, error
 
 // streamWorld serves commands that do what main does.
 type streamWorld struct {
-	t     *testing.T
-	http  *http.Client
-	down  context.CancelFunc
-	peers []*streamPeer
+	t       *testing.T
+	http    *http.Client
+	down    context.CancelFunc
+	peers   []*streamPeer
+	serving atomic.Int32 // connections
 }
 
 func inStreamWorld(t *testing.T, main func(*memProcess), test func(*testing.T, *streamWorld)) {
@@ -112,18 +114,21 @@ func inStreamWorld(t *testing.T, main func(*memProcess), test func(*testing.T, *
 			return &session.Running{Process: p, Stdin: inOurs, Stdout: outOurs}, nil
 		}})
 		network := newPipeNet()
+		w := &streamWorld{t: t, down: server.engine.cancel}
 		var streams sync.WaitGroup
-		web := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			streams.Add(1)
 			defer streams.Done()
-			if err := server.stream(visit{run: run, commands: commands}, w, r); err != nil {
+			w.serving.Add(1)
+			defer w.serving.Add(-1)
+			if err := server.stream(visit{run: run, commands: commands}, rw, r); err != nil {
 				t.Error(err)
 			}
 		})}
 		served := make(chan error, 1)
 		go func() { served <- web.Serve(network) }()
 		transport := &http.Transport{DialContext: network.dial}
-		w := &streamWorld{t: t, http: &http.Client{Transport: transport}, down: server.engine.cancel}
+		w.http = &http.Client{Transport: transport}
 		defer func() {
 			for _, p := range w.peers {
 				p.drop()
@@ -345,6 +350,40 @@ func TestStreamShutdownSendsClientsAway(t *testing.T) {
 		w.down()
 		if _, err := p.read(); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// TestStreamShutdownWithAClientThatReadsNothing must not leave the connection,
+// and what serves it, to a client that is stuck.
+func TestStreamShutdownWithAClientThatReadsNothing(t *testing.T) {
+	t.Parallel()
+	inStreamWorld(t, chatter, func(t *testing.T, w *streamWorld) {
+		p := w.execute("")
+		p.want(gen.FrameStdout) // and reads no more
+		time.Sleep(time.Second)
+		w.down()
+		time.Sleep(goodbye + time.Second)
+		if n := w.serving.Load(); n != 0 {
+			t.Errorf("%d connections are still served", n)
+		}
+	})
+}
+
+// TestStreamBrokenConnectionWithInputThatWaits has a command that reads no
+// input and a client whose connection breaks behind its input.
+func TestStreamBrokenConnectionWithInputThatWaits(t *testing.T) {
+	t.Parallel()
+	inStreamWorld(t, func(*memProcess) {}, func(t *testing.T, w *streamWorld) {
+		p := w.execute(`,"timeout_seconds":0`)
+		frame := `{"type":"input","data":"` + strings.Repeat("x", 1<<20) + `"}`
+		p.send(frame)
+		p.send(frame)
+		time.Sleep(time.Second)
+		p.drop()
+		time.Sleep(2 * time.Minute)
+		if n := w.serving.Load(); n != 0 {
+			t.Errorf("%d connections are still served", n)
 		}
 	})
 }
