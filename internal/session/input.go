@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"io"
 	"sync"
 )
@@ -19,6 +20,10 @@ type input struct {
 	room   chan struct{} // is replaced when there is room again
 	done   chan struct{} // closed when nothing is written any more
 }
+
+// inputPiece is up to which length inputs are joined: what a client sends byte
+// by byte is not to take forty times its size.
+const inputPiece = 4 << 10
 
 func newInput(to io.WriteCloser, limit int) *input {
 	return &input{
@@ -47,7 +52,11 @@ func (in *input) try(data []byte) bool {
 	if in.size > 0 && in.size+len(data) > in.limit {
 		return false
 	}
-	in.queue = append(in.queue, append([]byte(nil), data...))
+	if n := len(in.queue); n > 0 && len(in.queue[n-1])+len(data) <= inputPiece {
+		in.queue[n-1] = append(in.queue[n-1], data...)
+	} else {
+		in.queue = append(in.queue, bytes.Clone(data))
+	}
 	in.size += len(data)
 	in.wake()
 	return true
