@@ -240,6 +240,25 @@ func killInMaskedProc(n *native) error {
 	return errors.Join(err, box.Close())
 }
 
+func init() {
+	helpers["itself"] = func() error { fmt.Println("the program itself"); return nil }
+}
+
+// TestAgentLeavesProgramsAlone: a program that is called by the agent's name is
+// still that program, as long as no server says that it is the agent.
+func TestAgentLeavesProgramsAlone(t *testing.T) {
+	for _, name := range []string{sandboxagent.Name, "other"} {
+		cmd := &exec.Cmd{Path: selfExe, Args: []string{name}, Env: []string{helperKey + "=itself"}}
+		if name != sandboxagent.Name {
+			cmd.Env = append(cmd.Env, sandboxagent.Marker)
+		}
+		output, err := cmd.CombinedOutput()
+		if err != nil || string(output) != "the program itself\n" {
+			t.Errorf("%s: %v: %s", name, err, output)
+		}
+	}
+}
+
 // TestAgentRefuses starts the agent in wrong places. None of them is the
 // first process of a pid namespace and has a server's socket at once.
 func TestAgentRefuses(t *testing.T) {
@@ -259,7 +278,6 @@ func TestAgentRefuses(t *testing.T) {
 		flags uintptr
 		want  string
 	}{
-		{"no marker", nil, nil, nil, 0, "not started by a sandbox server"},
 		{"arguments", []string{"-test.run=x"}, []string{sandboxagent.Marker}, nil, 0, "not started by a sandbox server"},
 		{"outside", nil, []string{sandboxagent.Marker}, []*os.File{socket}, 0, "not the first process"},
 		{"no socket", nil, []string{sandboxagent.Marker}, nil, syscall.CLONE_NEWPID, "control socket"},

@@ -44,7 +44,7 @@ const namespaces = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NE
 func (n *native) tryNamespaces() error {
 	process, err := os.StartProcess(n.program.path, []string{sandboxagent.Name}, &os.ProcAttr{
 		Dir:   "/",
-		Env:   []string{},
+		Env:   []string{sandboxagent.Marker},
 		Files: []*os.File{n.null, n.null, n.null},
 		Sys:   &syscall.SysProcAttr{Cloneflags: namespaces | syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER},
 	})

@@ -13,8 +13,10 @@ import (
 // exitRefused is the exit code of an agent that could not start.
 const exitRefused = 125
 
+// init takes over only with the name and the marker: anybody may call a program
+// by any name.
 func init() {
-	if len(os.Args) == 0 || os.Args[0] != Name {
+	if len(os.Args) == 0 || os.Args[0] != Name || !slices.Contains(os.Environ(), Marker) {
 		return
 	}
 	if err := run(); err != nil {
@@ -44,7 +46,7 @@ const (
 // server outside of them made for this process. A first process that kills
 // and mounts in the wrong place takes the machine with it.
 func checkPlace() error {
-	if len(os.Args) != 1 || !slices.Contains(os.Environ(), Marker) {
+	if len(os.Args) != 1 {
 		return errors.New("not started by a sandbox server")
 	}
 	if os.Getpid() != 1 {

@@ -50,10 +50,16 @@ var deniedCalls = []uint32{
 	unix.SYS_VHANGUP,
 }
 
-// Offsets in the kernel's struct seccomp_data.
+// deniedFamilies are kinds of sockets that have no use in a sandbox. Those of
+// virtual machines are not kept apart by network namespaces and lead to the
+// machine's hypervisor, those of packets have often been ways into the kernel.
+var deniedFamilies = []uint32{unix.AF_PACKET, unix.AF_VSOCK}
+
+// Offsets in the kernel's struct seccomp_data, on little-endian machines.
 const (
-	dataNumber = 0
-	dataArch   = 4
+	dataNumber   = 0
+	dataArch     = 4
+	dataFirstArg = 16
 )
 
 // filterSyscalls puts the filter on the calling thread and what it starts. It
@@ -71,7 +77,7 @@ func filterSyscalls() (bool, error) {
 	return true, nil
 }
 
-// filterProgram refuses the denied calls, and every call of a foreign
+// filterProgram refuses the denied calls and families, and every call of a foreign
 // architecture, whose numbers mean something else.
 func filterProgram() []unix.SockFilter {
 	const (
@@ -80,6 +86,8 @@ func filterProgram() []unix.SockFilter {
 		least  = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
 		ret    = unix.BPF_RET | unix.BPF_K
 		refuse = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+		absent = unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)
+		allow  = unix.SECCOMP_RET_ALLOW
 	)
 	program := []unix.SockFilter{
 		{Code: load, K: dataArch},
@@ -94,5 +102,14 @@ func filterProgram() []unix.SockFilter {
 			unix.SockFilter{Code: equal, K: number, Jf: 1},
 			unix.SockFilter{Code: ret, K: refuse})
 	}
-	return append(program, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
+	program = append(program,
+		unix.SockFilter{Code: equal, K: unix.SYS_SOCKET, Jt: 1},
+		unix.SockFilter{Code: ret, K: allow},
+		unix.SockFilter{Code: load, K: dataFirstArg})
+	for _, family := range deniedFamilies {
+		program = append(program,
+			unix.SockFilter{Code: equal, K: family, Jf: 1},
+			unix.SockFilter{Code: ret, K: absent})
+	}
+	return append(program, unix.SockFilter{Code: ret, K: allow})
 }
