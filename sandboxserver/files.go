@@ -1,7 +1,6 @@
 package sandboxserver
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +14,6 @@ import (
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
-
-// pseudoLimit bounds what is read of a file that says it is empty and is not,
-// as those in /proc do.
-const pseudoLimit = 1 << 20
 
 // upload streams the body into a file. The file is opened, and cut to nothing,
 // when its content begins to arrive; a broken upload leaves what came.
@@ -77,18 +72,9 @@ func (s *Server) download(v visit, w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return fileProblem(codeRead, path, err)
 	}
-	var content io.ReadSeeker = file
-	size := info.Size()
-	if size == 0 {
-		data, err := io.ReadAll(io.LimitReader(file, pseudoLimit)) //nolint:forbidigo // bounded
-		if err != nil {
-			return fileProblem(codeRead, path, err)
-		}
-		content, size = bytes.NewReader(data), int64(len(data))
-	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), size))
-	http.ServeContent(w, r, "", info.ModTime(), content)
+	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+	http.ServeContent(w, r, "", info.ModTime(), file)
 	return nil
 }
 

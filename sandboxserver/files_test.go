@@ -168,16 +168,3 @@ func TestFilesOfTheRealThing(t *testing.T) {
 		b.refused(b.do(request("GET", dataplane(s)+"/download?path=pipe", nil)), 400, codeRead)
 	})
 }
-
-func TestPseudoFiles(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.fake.open = func(string, int) (*os.File, error) { return os.Open("/proc/self/status") }
-	if _, err := os.Stat("/proc/self/status"); err != nil {
-		b.fake.open = func(string, int) (*os.File, error) { return os.Open(os.Args[0]) }
-	}
-	s := b.box(map[string]any{})
-	if a := b.do(request("GET", dataplane(s)+"/download?path=f", nil)); a.status != 200 || a.body == "" {
-		t.Errorf("%+v", a)
-	}
-}
