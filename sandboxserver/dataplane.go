@@ -79,7 +79,7 @@ func (s *Server) dataplane(w http.ResponseWriter, r *http.Request, op string) (d
 		return nil, err
 	}
 	if op == streamOperation {
-		return s.stream, checkUpgrade(r, s.knowsHost)
+		return s.stream, s.checkUpgrade(r)
 	}
 	allowed, streamed := []string{http.MethodPost}, true
 	var handle dataplaneHandler

@@ -39,6 +39,17 @@ func (s *Server) knowsHost(host string) bool {
 	})
 }
 
+// trustsPagesOf tells the pages of this server and machine from those of
+// strangers. As the name of a server any address is as good as another; a page
+// can be a stranger's also at an address.
+func (s *Server) trustsPagesOf(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil && !addr.Unmap().IsLoopback() {
+		u, err := url.Parse(s.cfg.PublicURL)
+		return err == nil && u.Hostname() == host || slices.Contains(s.cfg.AllowedHosts, host)
+	}
+	return s.knowsHost(host)
+}
+
 // baseURL is how the client reaches this server.
 func (s *Server) baseURL(r *http.Request) string {
 	if s.cfg.PublicURL != "" {

@@ -33,7 +33,7 @@ const (
 )
 
 // checkUpgrade answers requests that are no handshake with an error of the API.
-func checkUpgrade(r *http.Request, knows func(string) bool) error {
+func (s *Server) checkUpgrade(r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return notAllowed(r.Method, http.MethodGet)
 	}
@@ -47,8 +47,7 @@ func checkUpgrade(r *http.Request, knows func(string) bool) error {
 	if origin == "" {
 		return nil
 	}
-	// The Host header was checked: a page of this server, or of no stranger.
-	if u, err := url.Parse(origin); err == nil && u.Host != "" && (u.Host == r.Host || knows(u.Hostname())) {
+	if u, err := url.Parse(origin); err == nil && u.Host != "" && (u.Host == r.Host || s.trustsPagesOf(u.Hostname())) {
 		return nil
 	}
 	return problem(http.StatusForbidden, codePermission, "this server takes no connections from pages of %q", origin)
