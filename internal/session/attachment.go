@@ -92,6 +92,7 @@ func (s *Session) abandonIfUnread() {
 		return
 	}
 	if s.outcome != nil {
+		s.park()
 		s.mu.Unlock()
 		if s.spec.Keep == 0 {
 			s.store.release(s)

@@ -27,7 +27,8 @@
 // bytes of each stream go to a file that nobody else can open. Only when that
 // is full the command waits, and for [Options.Patience] at most, counted from
 // when somebody last read. After that the oldest bytes are dropped, and the
-// command runs on.
+// command runs on. Much output of an ended command that nobody reads goes to
+// such files, too.
 //
 // # The end
 //

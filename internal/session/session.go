@@ -213,6 +213,24 @@ func (s *Session) drop() {
 	s.freeIfUnread()
 }
 
+// parkFrom is how much of a stream is kept in memory of an ended command that
+// nobody reads.
+const parkFrom = 256 << 10
+
+// park moves what is kept of an ended command out of memory: there can be
+// thousands of them. mu is held.
+func (s *Session) park() {
+	if s.gone || s.spec.Keep == 0 {
+		return
+	}
+	for i := range s.out {
+		out := &s.out[i]
+		if held := int(out.end - out.start); held > parkFrom && out.save(held) {
+			out.shrink()
+		}
+	}
+}
+
 // freeIfUnread gives back what is kept for nobody any more. mu is held.
 func (s *Session) freeIfUnread() {
 	if !s.gone || len(s.attached) > 0 {

@@ -144,8 +144,8 @@ func (st *Store) ended(s *Session) {
 	st.mu.Lock()
 	st.running--
 	st.mu.Unlock()
+	s.abandonIfUnread()
 	if s.spec.Keep == 0 {
-		s.abandonIfUnread()
 		return
 	}
 	st.mu.Lock()

@@ -96,3 +96,43 @@ func TestBackgroundChatterDoesNotHoldTheEnd(t *testing.T) {
 		<-over
 	})
 }
+
+// TestEndedCommandsTakeLittleMemory: what nobody reads goes to a file, and comes
+// back for who asks.
+func TestEndedCommandsTakeLittleMemory(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("0123456789abcde\n", 1<<20/16)
+	script := func(p *fakeProcess) {
+		p.print(text)
+		p.complain("short")
+		p.exit(0)
+	}
+	inWorld(t, Options{}, script, func(t *testing.T, w *world) {
+		memory := func(a *Attachment) (n int) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			for i := range a.out {
+				n += len(a.out[i].ring)
+			}
+			return n
+		}
+		a := w.execute(spec("a"))
+		w.read(a, nil).want(t, text, "short")
+		if memory(a) < len(text) {
+			t.Error("moved away under a reader")
+		}
+		a.Detach()
+		unread := w.execute(spec("b"))
+		unread.Detach()
+		synctest.Wait() // ended meanwhile
+		for _, id := range []string{"a", "b"} {
+			b := w.reconnect(id, 0, 0)
+			if n := memory(b); n > 64<<10 {
+				t.Errorf("%d bytes in memory", n)
+			}
+			w.read(b, nil).want(t, text, "short")
+			w.outcome(b, Outcome{})
+			b.Detach()
+		}
+	})
+}
