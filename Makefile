@@ -6,6 +6,7 @@ GOVULNCHECK   ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 REDOCLY       ?= npx --yes @redocly/cli@2.77.0
 OASDIFF       ?= $(GO) run github.com/oasdiff/oasdiff@v1.35.0
 FUZZTIME      ?= 20s
+BENCHROUNDS   ?= 15
 
 .DEFAULT_GOAL := help
 
@@ -18,8 +19,13 @@ test: ## Run all tests: unit, contract, end to end; race detector on, offline.
 	$(GO) test -race -shuffle=on ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks.
-	$(GO) test -run='^$$' -bench=. -benchmem ./...
+bench: ## Run the benchmarks; those against the floor client take BENCHROUNDS rounds each.
+	$(GO) test -run='^$$' -bench=. -benchmem $$($(GO) list ./... | grep -v /bench$$)
+	$(GO) test -run='^$$' -bench=. -benchtime=$(BENCHROUNDS)x -timeout=1h ./bench
+
+.PHONY: bench-check
+bench-check: ## Run the benchmarks against the floor client once, small, to see that they work.
+	$(GO) test -run='^$$' -bench=. -benchtime=1x ./bench -mib=1
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME.
@@ -77,4 +83,4 @@ readme: ## Run the README's commands.
 	./.ci/readme
 
 .PHONY: ci
-ci: check-generated tidy-check lint lint-spec cross test readme ## Everything the merge gate checks, but the vulnerability scan.
+ci: check-generated tidy-check lint lint-spec cross test bench-check readme ## Everything the merge gate checks, but the vulnerability scan.
