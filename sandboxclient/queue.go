@@ -53,12 +53,18 @@ func newQueue(budget int, merge bool) *queue {
 	return q
 }
 
+// handOver is how much output is worth waking whoever reads it, while more is
+// at hand: a wake-up for each small chunk costs more than the chunk.
+const handOver = 128 << 10
+
 // put adds a chunk, of which it keeps a copy, as soon as there is room. It
-// drops it if nobody reads any more.
+// drops it if nobody reads any more. Whoever reads learns of a small chunk when
+// flush is called.
 func (q *queue) put(stream Stream, data []byte, offset int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.pending.data) > 0 && len(q.pending.data)+len(data) > q.budget && !q.dropped {
+		q.ready.Signal()
 		q.space.Wait()
 	}
 	if q.dropped {
@@ -72,7 +78,18 @@ func (q *queue) put(stream Stream, data []byte, offset int64) {
 	} else {
 		p.marks = append(p.marks, mark{stream, offset, len(p.data)})
 	}
-	q.ready.Signal()
+	if len(p.data) >= handOver {
+		q.ready.Signal()
+	}
+}
+
+// flush tells whoever reads of all that was put.
+func (q *queue) flush() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.pending.marks) > 0 {
+		q.ready.Signal()
+	}
 }
 
 // take waits for output and returns all there is. It takes back a batch that

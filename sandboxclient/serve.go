@@ -18,6 +18,7 @@ const ackPatience = 5 * time.Second
 // serve reads a connection until the command ends or the connection is lost.
 func (p *Process) serve(l *line) (ended bool, err error) {
 	defer context.AfterFunc(p.ctx, func() { l.close(context.Cause(p.ctx)) })()
+	l.from.idle = p.flushOutput
 	p.enter(l)
 	if !l.starts {
 		defer time.AfterFunc(ackPatience, func() { p.presume(l) }).Stop()
@@ -79,6 +80,7 @@ func (p *Process) enter(l *line) {
 
 // leave ends a connection.
 func (p *Process) leave(l *line) {
+	p.flushOutput()
 	p.mu.Lock()
 	if p.line == l {
 		p.line = nil

@@ -18,6 +18,9 @@ type sink interface {
 	drop()
 }
 
+// flusher is a sink that has output wait while more is at hand.
+type flusher interface{ flush() }
+
 // collector keeps output, up to a limit.
 type collector struct {
 	stdout, stderr io.Writer // in memory; may be the same
@@ -36,6 +39,8 @@ func (s *split) put(stream Stream, data []byte, offset int64) error {
 	}
 	return s.collector.put(stream, data, offset)
 }
+
+func (s *split) flush() { s.rest.flush() }
 
 func (s *split) finish(ctx context.Context) error { return s.rest.finish(ctx) }
 
@@ -93,12 +98,15 @@ func (c chunks) finish(context.Context) error {
 	return nil
 }
 
+func (c chunks) flush() { c.queue.flush() }
+
 func (c chunks) drop() {} // who reads is who waits for the end
 
 // writers is the sink of a command with writers: a queue and a goroutine for
 // each that is distinct.
 type writers struct {
 	stdout, stderr *delivery // nil to discard; may be the same
+	last           *delivery // that was put to, the only one that may have to be flushed
 	tail           *tail     // of standard error, if wanted
 }
 
@@ -139,10 +147,20 @@ func (w *writers) put(stream Stream, data []byte, offset int64) error {
 			w.tail.write(data)
 		}
 	}
+	if to != w.last {
+		w.flush() // put may wait, and one writer for the other
+		w.last = to
+	}
 	if to != nil {
 		to.queue.put(stream, data, offset)
 	}
 	return nil
+}
+
+func (w *writers) flush() {
+	if w.last != nil {
+		w.last.queue.flush()
+	}
 }
 
 func (w *writers) finish(ctx context.Context) error {

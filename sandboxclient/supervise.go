@@ -19,6 +19,13 @@ func (p *Process) deliver(to sink) {
 	context.AfterFunc(p.delivery, to.drop)
 }
 
+// flushOutput has output that waits for more be delivered.
+func (p *Process) flushOutput() {
+	if f, ok := p.sink.(flusher); ok {
+		f.flush()
+	}
+}
+
 // supervise keeps a connection to the command until it ends or is given up,
 // and is where all its output is read.
 func (p *Process) supervise() {
