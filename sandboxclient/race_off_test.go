@@ -1,0 +1,8 @@
+//go:build !race
+
+package sandboxclient_test
+
+const (
+	raceEnabled = false
+	slower      = 1
+)
