@@ -100,7 +100,7 @@ type pair struct {
 // run drives both in turn, and reports what the median round says.
 func (p *pair) run(b *testing.B) {
 	halves := [2]func() error{p.floor, p.sdk}
-	var ratios, cpus, floors, sdks, mallocs []float64
+	var ratios, cpus, floors, sdks, mallocs, floorMallocs []float64
 	for _, warm := range halves {
 		measure(b, warm)
 	}
@@ -116,6 +116,7 @@ func (p *pair) run(b *testing.B) {
 			cpus = append(cpus, float64(f.cpu)/float64(s.cpu))
 		}
 		floors = append(floors, f.wall.Seconds())
+		floorMallocs = append(floorMallocs, float64(f.mallocs)/float64(p.units))
 		sdks = append(sdks, s.wall.Seconds())
 		mallocs = append(mallocs, (float64(s.mallocs)-float64(p.baseline))/float64(p.units))
 	}
@@ -127,6 +128,9 @@ func (p *pair) run(b *testing.B) {
 		b.ReportMetric(median(cpus), "x-cpu")
 	}
 	b.ReportMetric(max(0, median(mallocs)), "allocs/"+p.unit)
+	if p.bytes == 0 {
+		b.ReportMetric(median(floorMallocs), "floor-allocs")
+	}
 	if p.bytes > 0 {
 		b.ReportMetric(float64(p.bytes)/median(floors)/1e6, "floor-MB/s")
 		b.ReportMetric(float64(p.bytes)/median(sdks)/1e6, "sdk-MB/s")
