@@ -14,6 +14,7 @@ const (
 	addressVariable  = "SANDBOX_BENCH_ADDRESS"
 	deliveryVariable = "SANDBOX_BENCH_DELIVERY"
 	commandVariable  = "SANDBOX_BENCH_COMMAND"
+	sizeVariable     = "SANDBOX_BENCH_SIZE"
 )
 
 // reportMemory streams once and prints the peak of this process's memory.
@@ -23,7 +24,12 @@ func reportMemory() error {
 	if err != nil {
 		return err
 	}
-	if _, err := deliveries[os.Getenv(deliveryVariable)](ctx, box, os.Getenv(commandVariable)); err != nil {
+	got, err := deliveries[os.Getenv(deliveryVariable)](ctx, box, os.Getenv(commandVariable))
+	if err != nil {
+		return err
+	}
+	want, err := strconv.ParseInt(os.Getenv(sizeVariable), 10, 64)
+	if err = expect(got, want, err); err != nil {
 		return err
 	}
 	peak, err := peakMemory()
@@ -45,7 +51,8 @@ func BenchmarkMemory(b *testing.B) {
 					var peaks []float64
 					command := fmt.Sprintf("stream plain %d %d", size, mib<<20/size)
 					for b.Loop() {
-						out, err := child(b, roleMemory, addressVariable+"="+address, deliveryVariable+"="+how, commandVariable+"="+command).Output()
+						out, err := child(b, roleMemory, addressVariable+"="+address, deliveryVariable+"="+how,
+							commandVariable+"="+command, fmt.Sprint(sizeVariable, "=", mib<<20)).Output()
 						if err != nil {
 							b.Fatal(err)
 						}
