@@ -26,11 +26,6 @@ type track struct {
 
 func newTrack(from int64) track { return track{low: from, high: from, start: from} }
 
-// maxKnown is how much output is kept to be told apart on a new connection. A
-// server that gives no offsets writes more; some of it may come twice then,
-// rather than not at all.
-const maxKnown = 512 << 10
-
 var replacement = []byte("\uFFFD")
 
 // resume is the offset to ask a new connection for.
@@ -65,7 +60,7 @@ func (t *track) accept(data []byte, offset int64, has bool) (fresh []byte, at in
 		}
 	}
 	if !has {
-		t.low = t.high // nothing will tell
+		t.high = t.low // nothing will tell, and what comes twice is better than what does not come
 		return t.extend(data)
 	}
 	switch {
@@ -126,8 +121,5 @@ func (t *track) extend(data []byte) (fresh []byte, at int64) {
 	}
 	t.high += int64(len(data))
 	t.low += int64(len(data)) - 2*int64(replaced)
-	if len(t.text) > maxKnown+len(data) {
-		t.start, t.text = t.low, t.text[:0]
-	}
 	return data, at
 }

@@ -158,3 +158,17 @@ func FuzzOffsets(f *testing.F) {
 		}
 	})
 }
+
+// TestNoOffsetsAndNoText: a server that does not count, and whose text does not
+// tell, is asked for what may have come already rather than for less than all,
+// and what came is not kept for that.
+func TestNoOffsetsAndNoText(t *testing.T) {
+	t.Parallel()
+	tr := newTrack(0)
+	for range 1000 {
+		tr.accept([]byte("ab\uFFFD"), 0, false)
+	}
+	if tr.resume() > 3000 || cap(tr.text) > 1000 {
+		t.Errorf("goes on at %d, %d bytes are kept", tr.resume(), cap(tr.text))
+	}
+}
