@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -65,7 +67,7 @@ func (s *Session) begin() {
 	defer close(s.started)
 	ctx, cancel := context.WithTimeout(s.store.ctx, s.opts.StartTimeout)
 	defer cancel()
-	run, err := s.opts.Start(ctx, s.spec)
+	run, err := s.launch(ctx)
 	if err != nil {
 		s.err = err
 		return
@@ -89,6 +91,17 @@ func (s *Session) begin() {
 		s.deadline = time.AfterFunc(s.spec.Timeout, s.expire)
 		s.mu.Unlock()
 	}
+}
+
+// launch starts the command. A panic is an error here, where nobody else would
+// catch it.
+func (s *Session) launch(ctx context.Context) (run *Running, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return s.opts.Start(ctx, s.spec)
 }
 
 // wait waits for the end of the process and then of its output.
