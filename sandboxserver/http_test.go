@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -216,10 +217,9 @@ func TestPanics(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	b := newBench(t, logTo(&log))
-	b.fake.open = nil
-	b.fake.exec = func(*fakeBox, runtime.Command) (runtime.Process, error) { panic("private detail") }
+	b.fake.open = func(string, int) (*os.File, error) { panic("private detail") }
 	s := b.box(map[string]any{})
-	a := b.execute(s, map[string]any{"command": "true"})
+	a := b.do(request("GET", dataplane(s)+"/download?path=f", nil))
 	b.refused(a, 500, codeInternal)
 	id := decode[struct{ Detail gen.ErrorObject }](t, a).Detail.ErrorID
 	if strings.Contains(a.body, "private") || id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "private detail") {
