@@ -218,12 +218,17 @@ func TestPanics(t *testing.T) {
 	var log strings.Builder
 	b := newBench(t, logTo(&log))
 	b.fake.open = func(string, int) (*os.File, error) { panic("private detail") }
+	b.fake.exec = func(*fakeBox, runtime.Command) (runtime.Process, error) { panic("private detail") }
 	s := b.box(map[string]any{})
-	a := b.do(request("GET", dataplane(s)+"/download?path=f", nil))
-	b.refused(a, 500, codeInternal)
-	id := decode[struct{ Detail gen.ErrorObject }](t, a).Detail.ErrorID
-	if strings.Contains(a.body, "private") || id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "private detail") {
-		t.Errorf("%s\n%s", a.body, log.String())
+	for _, a := range []answer{
+		b.do(request("GET", dataplane(s)+"/download?path=f", nil)),
+		b.execute(s, map[string]any{"command": "true"}), // starts outside of its request
+	} {
+		b.refused(a, 500, codeInternal)
+		id := decode[struct{ Detail gen.ErrorObject }](t, a).Detail.ErrorID
+		if strings.Contains(a.body, "private") || id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "private detail") {
+			t.Errorf("%s\n%s", a.body, log.String())
+		}
 	}
 	b.want(204, "DELETE", "/boxes/"+s.Name, nil) // no lock is held, no use counted for ever
 }
