@@ -1,9 +1,12 @@
 package sandboxclient_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -282,4 +285,43 @@ func TestNoFrameLimit(t *testing.T) {
 		}
 		p.close()
 	})
+}
+
+// TestOutOfReachIsTold: once for each time, and not for a moment's loss.
+func TestOutOfReachIsTold(t *testing.T) {
+	t.Parallel()
+	for outage, want := range map[time.Duration]int{sec: 0, time.Minute: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var until time.Time
+			p := newPeer(t, func(c *conn) {
+				c.recv()
+				c.send(started)
+				if c.n > 1 {
+					c.send(exit(0))
+					c.drain()
+					return
+				}
+				c.pause(sec)
+				until = time.Now().Add(outage)
+				c.link.cut()
+			})
+			p.refuse = func(context.Context, int) (*http.Response, error) {
+				if time.Now().Before(until) {
+					return nil, errors.New("connection refused")
+				}
+				return nil, errAccept
+			}
+			var log bytes.Buffer
+			logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			c := p.box(sandboxclient.WithLogger(logger)).Shell("x")
+			c.Timeout = -1
+			if err := c.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(log.String(), "\n"); n != 2*want {
+				t.Errorf("an outage of %s: %d warnings, want %d:\n%s", outage, n, 2*want, log.String())
+			}
+			p.close()
+		})
+	}
 }

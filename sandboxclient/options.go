@@ -89,7 +89,8 @@ func WithHTTPClient(hc *http.Client) Option {
 }
 
 // WithLogger sets a logger for one debug record per attempt: method, address
-// without query, status and duration. The default discards.
+// without query, status and duration; and for a warning when a command is out
+// of reach for longer than a moment. The default discards.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		if l == nil {

@@ -94,7 +94,11 @@ func (p *Process) rest() error {
 	if p.pace.spent() {
 		return p.unreachable(p.last)
 	}
-	p.dialer.logger.LogAttrs(p.ctx, slog.LevelDebug, "sandbox command out of reach",
+	level := slog.LevelDebug
+	if p.pace.failures == worthTelling {
+		level = slog.LevelWarn
+	}
+	p.dialer.logger.LogAttrs(p.ctx, level, "sandbox command out of reach, trying again",
 		slog.String("command", p.ID()), slog.Any("error", p.last), slog.Duration("pause", p.pace.pause))
 	pause := p.pace.pause
 	if p.stopping() {
@@ -114,6 +118,9 @@ func (p *Process) rest() error {
 		return nil
 	}
 }
+
+// worthTelling is how many failures in a row are more than a hiccup.
+const worthTelling = 3
 
 // killPause is the longest pause between attempts to kill.
 const killPause = time.Second

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 func main() {
@@ -56,7 +57,13 @@ func (a *app) main(args []string) int {
 }
 
 // say tells the user of something.
-func (a *app) say(what any) { fmt.Fprintln(a.err, "sandbox:", what) }
+func (a *app) say(what any) {
+	end := "\n"
+	if f, ok := a.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		end = "\r\n" // it may be raw
+	}
+	fmt.Fprint(a.err, "sandbox: ", what, end)
+}
 
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -134,6 +135,7 @@ func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Cl
 	client, err = sandboxclient.New(
 		sandboxclient.WithEnvironment(a.getenv),
 		sandboxclient.WithUserAgent("sandbox-cli", ""),
+		sandboxclient.WithLogger(slog.New(warnings{a})),
 	)
 	if err != nil {
 		return nil, nil, err
