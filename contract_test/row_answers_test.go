@@ -31,6 +31,12 @@ var samples = map[string][]sample{
 	"listPools":  {{http.StatusOK, `{"pools":[]}`}, {http.StatusOK, `{"pools":[` + fullPool + `],"offset":0}`}},
 	"deletePool": {{http.StatusNoContent, ""}},
 
+	"createRegistry": {{http.StatusCreated, `{"name":"a"}`}, {http.StatusCreated, fullRegistry}},
+	"getRegistry":    {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullRegistry}},
+	"updateRegistry": {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullRegistry}},
+	"listRegistries": {{http.StatusOK, `{"registries":[]}`}, {http.StatusOK, `{"items":[` + fullRegistry + `],"registries":[` + fullRegistry + `],"offset":0,"next_cursor":null}`}},
+	"deleteRegistry": {{http.StatusNoContent, ""}},
+
 	"createSandbox":        {{http.StatusCreated, `{"name":"a"}`}, {http.StatusCreated, fullSandbox}},
 	"getSandbox":           {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullSandbox}},
 	"updateSandbox":        {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullSandbox}},
@@ -56,6 +62,10 @@ const (
 	emptyPool = `{"name":"a","template_name":"t","replicas":0}`
 	fullPool  = `{"id":"5e2f7f0a-0000-4000-8000-000000000002","name":"a","template_name":"t","replicas":2,
 		"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
+
+	fullRegistry = `{"id":"5e2f7f0a-0000-4000-8000-000000000005","name":"a","url":"ghcr.io","auth_type":"AWS_ROLE","aws_role_arn":"arn",
+		"provider":"GHCR","repository_search_mode":"SCOPED","created_at":"2026-01-02T03:04:05Z","created_by":"c",
+		"updated_at":"2026-01-02T03:04:06.5Z","updated_by":"u"}`
 
 	emptyBatch = `{"deleted":[],"skipped":[]}`
 	fullBatch  = `{"deleted":["a"],"skipped":[{"name":"none","reason":"not found"}]}`

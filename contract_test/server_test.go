@@ -28,6 +28,7 @@ func TestServerContract(t *testing.T) {
 				run  func(*testing.T, context.Context, *localServer)
 			}{
 				{"volumes", driveVolumes},
+				{"registries", driveRegistries},
 				{"templates", driveTemplates},
 				{"pools", drivePools},
 				{"sandboxes", driveSandboxes},
@@ -81,6 +82,39 @@ func driveVolumes(t *testing.T, ctx context.Context, s *localServer) { //nolint:
 		t.Error(err)
 	}
 	is(t, v.Delete(ctx, "v2"), sandboxclient.ErrNotFound)
+}
+
+func driveRegistries(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first
+	registry := ok[*sandboxclient.Registry](t)
+	r := s.c.Registries
+	created := registry(r.Create(ctx, &sandboxclient.CreateRegistry{Name: "r1", URL: "ghcr.io", Username: "user", Password: "secret"}))
+	registry(r.Create(ctx, &sandboxclient.CreateRegistry{Name: "r2", URL: "https://registry.test:5000"}))
+	_, err := r.Create(ctx, &sandboxclient.CreateRegistry{Name: "r1", URL: "ghcr.io"})
+	is(t, err, sandboxclient.ErrExists)
+	_, err = r.Create(ctx, &sandboxclient.CreateRegistry{Name: "r3", URL: "ghcr.io", AuthType: sandboxclient.RegistryAuthAWSRole, AWSRoleARN: "arn"})
+	is(t, err, sandboxclient.ErrUnsupported)
+	if got := registry(r.Get(ctx, "r1")); *got != *created {
+		t.Errorf("read %+v, created %+v", got, created)
+	}
+	_, err = r.Get(ctx, "none")
+	is(t, err, sandboxclient.ErrNotFound)
+	for _, params := range []*sandboxclient.ListRegistriesParams{{Limit: new(1)}, {Limit: new(1), Offset: new(0)}, {PageSize: new(1)}} {
+		if all := collect(t, r.List(ctx, params)); len(all) != 2 || all[0].Name != "r2" {
+			t.Errorf("registries in pages of one: %v", all)
+		}
+	}
+	for _, err := range r.List(ctx, &sandboxclient.ListRegistriesParams{Cursor: new("no cursor")}) {
+		is(t, err, sandboxclient.ErrInvalid)
+	}
+	registry(r.Update(ctx, "r2", &sandboxclient.RegistryUpdate{Name: "r2b"}))
+	_, err = r.Update(ctx, "r2b", &sandboxclient.RegistryUpdate{Name: "r1"})
+	is(t, err, sandboxclient.ErrNameConflict)
+	ok[*sandboxclient.Template](t)(s.c.Templates.Create(ctx, &sandboxclient.CreateTemplate{Name: "pulling", Image: "img", RegistryName: "r1"}))
+	is(t, r.Delete(ctx, "r1"), sandboxclient.ErrInUse)
+	if err := errors.Join(s.c.Templates.Delete(ctx, "pulling"), r.Delete(ctx, "r1")); err != nil {
+		t.Error(err)
+	}
+	is(t, r.Delete(ctx, "r1"), sandboxclient.ErrNotFound)
 }
 
 func driveTemplates(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first

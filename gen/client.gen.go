@@ -90,6 +90,75 @@ func (e ProxyHeaderType) Valid() bool {
 	}
 }
 
+// Defines values for RegistryAuthType.
+const (
+	RegistryAuthAWSRole      RegistryAuthType = "AWS_ROLE"
+	RegistryAuthDockerConfig RegistryAuthType = "DOCKER_CONFIG"
+)
+
+// Valid indicates whether the value is a known member of the RegistryAuthType enum.
+func (e RegistryAuthType) Valid() bool {
+	switch e {
+	case RegistryAuthAWSRole:
+		return true
+	case RegistryAuthDockerConfig:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RegistryProvider.
+const (
+	RegistryDocker    RegistryProvider = "DOCKER_REGISTRY"
+	RegistryDockerHub RegistryProvider = "DOCKER_HUB"
+	RegistryECR       RegistryProvider = "ECR"
+	RegistryGAR       RegistryProvider = "GAR"
+	RegistryGHCR      RegistryProvider = "GHCR"
+	RegistryHarbor    RegistryProvider = "HARBOR"
+)
+
+// Valid indicates whether the value is a known member of the RegistryProvider enum.
+func (e RegistryProvider) Valid() bool {
+	switch e {
+	case RegistryDocker:
+		return true
+	case RegistryDockerHub:
+		return true
+	case RegistryECR:
+		return true
+	case RegistryGAR:
+		return true
+	case RegistryGHCR:
+		return true
+	case RegistryHarbor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RepositorySearchMode.
+const (
+	RepositorySearchGlobal RepositorySearchMode = "GLOBAL"
+	RepositorySearchNone   RepositorySearchMode = "NONE"
+	RepositorySearchScoped RepositorySearchMode = "SCOPED"
+)
+
+// Valid indicates whether the value is a known member of the RepositorySearchMode enum.
+func (e RepositorySearchMode) Valid() bool {
+	switch e {
+	case RepositorySearchGlobal:
+		return true
+	case RepositorySearchNone:
+		return true
+	case RepositorySearchScoped:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SandboxSortBy.
 const (
 	SandboxSortByCreatedAt    SandboxSortBy = "created_at"
@@ -278,6 +347,28 @@ type CreatePool struct {
 
 	// WaitForReady Whether to answer only when a sandbox is ready; true if absent.
 	WaitForReady *bool `json:"wait_for_ready,omitempty"`
+}
+
+// CreateRegistry Request to create a registry. User name and password go together;
+// `AWS_ROLE` has a role instead.
+type CreateRegistry struct {
+	// AuthType How to log in to a registry; `DOCKER_CONFIG` is user name and password.
+	AuthType RegistryAuthType `json:"auth_type,omitempty,omitzero"`
+
+	// AWSRoleARN Role that `AWS_ROLE` logs in with.
+	AWSRoleARN string `json:"aws_role_arn,omitempty,omitzero"`
+
+	// Name Unique in the workspace.
+	Name string `json:"name"`
+
+	// Password Password or token; never returned.
+	Password string `json:"password,omitempty,omitzero"`
+
+	// URL Address, such as `ghcr.io`, without credentials.
+	URL string `json:"url"`
+
+	// Username User name; never returned.
+	Username string `json:"username,omitempty,omitzero"`
 }
 
 // CreateSandbox Request to create a sandbox, from at most one of a template, a snapshot
@@ -547,6 +638,10 @@ type KillFrame struct {
 	Type FrameType `json:"type"`
 }
 
+// NextCursor The cursor of the next page, null or absent on the last. A page may be
+// empty and not be the last.
+type NextCursor = string
+
 // NextOffset The offset of the next page; 0 or absent on the last.
 type NextOffset = int
 
@@ -701,6 +796,90 @@ type ReconnectFrame struct {
 	// here, are ignored.
 	Type FrameType `json:"type"`
 }
+
+// Registry An image registry and the way to log in to it. User name and password
+// are never returned.
+type Registry struct {
+	// AuthType How to log in to a registry; `DOCKER_CONFIG` is user name and password.
+	AuthType RegistryAuthType `json:"auth_type,omitempty,omitzero"`
+
+	// AWSRoleARN Role that `AWS_ROLE` logs in with.
+	AWSRoleARN string `json:"aws_role_arn,omitempty,omitzero"`
+
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at,omitempty,omitzero"`
+
+	// CreatedBy Who created it.
+	CreatedBy string `json:"created_by,omitempty,omitzero"`
+
+	// ID UUID, the same after a rename.
+	ID string `json:"id,omitempty,omitzero"`
+
+	// Name Display name.
+	Name string `json:"name"`
+
+	// Provider Kind of a registry, as the server sees it.
+	Provider RegistryProvider `json:"provider,omitempty,omitzero"`
+
+	// RepositorySearchMode Where the repositories of a registry can be searched.
+	RepositorySearchMode RepositorySearchMode `json:"repository_search_mode,omitempty,omitzero"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at,omitempty,omitzero"`
+
+	// UpdatedBy Who last changed it.
+	UpdatedBy string `json:"updated_by,omitempty,omitzero"`
+
+	// URL Address, such as `ghcr.io`.
+	URL string `json:"url,omitempty,omitzero"`
+}
+
+// RegistryAuthType How to log in to a registry; `DOCKER_CONFIG` is user name and password.
+type RegistryAuthType string
+
+// RegistryList One page of registries.
+type RegistryList struct {
+	// Items The registries of this page.
+	Items []Registry `json:"items"`
+
+	// NextCursor The cursor of the next page, null or absent on the last. A page may be
+	// empty and not be the last.
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+
+	// Offset The offset of the next page; 0 or absent on the last.
+	Offset NextOffset `json:"offset,omitempty,omitzero"`
+
+	// Registries The same as `items`; deprecated in generation 2.
+	Registries []Registry `json:"registries"`
+}
+
+// RegistryProvider Kind of a registry, as the server sees it.
+type RegistryProvider string
+
+// RegistryUpdate Change to a registry; absent members stay as they are. Generation 1
+// takes address, user name and password together only.
+type RegistryUpdate struct {
+	// AuthType How to log in to a registry; `DOCKER_CONFIG` is user name and password.
+	AuthType RegistryAuthType `json:"auth_type,omitempty,omitzero"`
+
+	// AWSRoleARN New role for `AWS_ROLE`.
+	AWSRoleARN string `json:"aws_role_arn,omitempty,omitzero"`
+
+	// Name New display name.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Password New password or token.
+	Password string `json:"password,omitempty,omitzero"`
+
+	// URL New address.
+	URL string `json:"url,omitempty,omitzero"`
+
+	// Username New user name.
+	Username string `json:"username,omitempty,omitzero"`
+}
+
+// RepositorySearchMode Where the repositories of a registry can be searched.
+type RepositorySearchMode string
 
 // ResizeFrame Size of the terminal.
 type ResizeFrame struct {
@@ -1051,6 +1230,9 @@ type VolumeUpdate struct {
 	Size string `json:"size,omitempty,omitzero"`
 }
 
+// Cursor defines model for Cursor.
+type Cursor = string
+
 // FilePath defines model for FilePath.
 type FilePath = string
 
@@ -1095,6 +1277,9 @@ type NotInTime = ErrorResponse
 
 // NotReady Error envelope; `detail` has one of three shapes.
 type NotReady = ErrorResponse
+
+// NotSupported Error envelope; `detail` has one of three shapes.
+type NotSupported = ErrorResponse
 
 // PoolTemplate Error envelope; `detail` has one of three shapes.
 type PoolTemplate = ErrorResponse
@@ -1159,6 +1344,24 @@ type ListPoolsParams struct {
 	NameContains *NameContains `form:"name_contains,omitempty" json:"name_contains,omitempty"`
 }
 
+// ListRegistriesParams defines parameters for ListRegistries.
+type ListRegistriesParams struct {
+	// Limit Most items to return; 50 if absent.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset Items to skip; 0 if absent.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// PageSize Most items to return, 100 at most; with `cursor` alone 20.
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor Where to go on, the `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// NameContains Only items whose name contains this text.
+	NameContains *NameContains `form:"name_contains,omitempty" json:"name_contains,omitempty"`
+}
+
 // ListTemplatesParams defines parameters for ListTemplates.
 type ListTemplatesParams struct {
 	// Limit Most items to return; 50 if absent.
@@ -1218,6 +1421,12 @@ type CreatePoolJSONRequestBody = CreatePool
 
 // UpdatePoolJSONRequestBody defines body for UpdatePool for application/json ContentType.
 type UpdatePoolJSONRequestBody = PoolUpdate
+
+// CreateRegistryJSONRequestBody defines body for CreateRegistry for application/json ContentType.
+type CreateRegistryJSONRequestBody = CreateRegistry
+
+// UpdateRegistryJSONRequestBody defines body for UpdateRegistry for application/json ContentType.
+type UpdateRegistryJSONRequestBody = RegistryUpdate
 
 // CreateTemplateJSONRequestBody defines body for CreateTemplate for application/json ContentType.
 type CreateTemplateJSONRequestBody = CreateTemplate
@@ -1585,6 +1794,49 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /pools/{name} (the `UpdatePool` operationId).
 	UpdatePool(ctx context.Context, name Name, body UpdatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRegistries List registries
+	//
+	// Corresponds with GET /registries (the `ListRegistries` operationId).
+	ListRegistries(ctx context.Context, params *ListRegistriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRegistryWithBody Create a registry
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /registries (the `CreateRegistry` operationId).
+	CreateRegistryWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRegistry Create a registry
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /registries (the `CreateRegistry` operationId).
+	CreateRegistry(ctx context.Context, body CreateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRegistry Delete a registry
+	//
+	// Corresponds with DELETE /registries/{name} (the `DeleteRegistry` operationId).
+	DeleteRegistry(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRegistry Get a registry
+	//
+	// Corresponds with GET /registries/{name} (the `GetRegistry` operationId).
+	GetRegistry(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRegistryWithBody Change a registry
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /registries/{name} (the `UpdateRegistry` operationId).
+	UpdateRegistryWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRegistry Change a registry
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /registries/{name} (the `UpdateRegistry` operationId).
+	UpdateRegistry(ctx context.Context, name Name, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTemplates List templates
 	//
@@ -2156,6 +2408,119 @@ func (c *Client) UpdatePoolWithBody(ctx context.Context, name Name, contentType 
 // Corresponds with PATCH /pools/{name} (the `UpdatePool` operationId).
 func (c *Client) UpdatePool(ctx context.Context, name Name, body UpdatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdatePoolRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRegistries List registries
+//
+// Corresponds with GET /registries (the `ListRegistries` operationId).
+func (c *Client) ListRegistries(ctx context.Context, params *ListRegistriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRegistriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRegistryWithBody Create a registry
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /registries (the `CreateRegistry` operationId).
+func (c *Client) CreateRegistryWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRegistryRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRegistry Create a registry
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /registries (the `CreateRegistry` operationId).
+func (c *Client) CreateRegistry(ctx context.Context, body CreateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRegistryRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRegistry Delete a registry
+//
+// Corresponds with DELETE /registries/{name} (the `DeleteRegistry` operationId).
+func (c *Client) DeleteRegistry(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRegistryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRegistry Get a registry
+//
+// Corresponds with GET /registries/{name} (the `GetRegistry` operationId).
+func (c *Client) GetRegistry(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRegistryRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRegistryWithBody Change a registry
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /registries/{name} (the `UpdateRegistry` operationId).
+func (c *Client) UpdateRegistryWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRegistryRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRegistry Change a registry
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /registries/{name} (the `UpdateRegistry` operationId).
+func (c *Client) UpdateRegistry(ctx context.Context, name Name, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRegistryRequest(c.Server, name, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3308,6 +3673,263 @@ func NewUpdatePoolRequestWithBody(server string, name Name, contentType string, 
 	}
 
 	operationPath := fmt.Sprintf("/pools/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListRegistriesRequest constructs an http.Request for the ListRegistries method
+func NewListRegistriesRequest(server string, params *ListRegistriesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.NameContains != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name_contains", *params.NameContains, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRegistryRequest calls the generic CreateRegistry builder with application/json body
+func NewCreateRegistryRequest(server string, body CreateRegistryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRegistryRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateRegistryRequestWithBody constructs an http.Request for the CreateRegistry method, with any body, and a specified content type
+func NewCreateRegistryRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteRegistryRequest constructs an http.Request for the DeleteRegistry method
+func NewDeleteRegistryRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetRegistryRequest constructs an http.Request for the GetRegistry method
+func NewGetRegistryRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateRegistryRequest calls the generic UpdateRegistry builder with application/json body
+func NewUpdateRegistryRequest(server string, name Name, body UpdateRegistryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRegistryRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewUpdateRegistryRequestWithBody constructs an http.Request for the UpdateRegistry method, with any body, and a specified content type
+func NewUpdateRegistryRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registries/%s", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}

@@ -107,9 +107,9 @@ func (c *checks) required(argument, v string) {
 	}
 }
 
-func (c *checks) present(request string, missing bool) {
+func (c *checks) present(missing bool) {
 	if missing {
-		c.fail(request, "is nil")
+		c.fail("request", "is nil")
 	}
 }
 

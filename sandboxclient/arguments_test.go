@@ -26,6 +26,10 @@ func TestBadInput(t *testing.T) {
 	template := func(req sandboxclient.CreateTemplate) func(c) error {
 		return func(c c) error { _, err := c.Templates.Create(ctx, &req); return err }
 	}
+	registry := func(req sandboxclient.CreateRegistry) func(c) error {
+		req.Name = "r"
+		return func(c c) error { _, err := c.Registries.Create(ctx, &req); return err }
+	}
 	execute := func(command string, opts sandboxclient.ExecuteOptions) func(c) error {
 		return func(c c) error { _, err := box(c).Execute(ctx, command, &opts); return err }
 	}
@@ -54,8 +58,21 @@ func TestBadInput(t *testing.T) {
 		"negative CPUs":         {create(sandboxclient.CreateSandbox{VCPUs: -1}), "CPUs is -1"},
 		"negative timeout":      {create(sandboxclient.CreateSandbox{Timeout: -1}), "timeout is -1"},
 		"both access lists":     {create(sandboxclient.CreateSandbox{ProxyConfig: sandboxclient.ProxyConfig{AccessControl: sandboxclient.AccessControl{AllowList: []string{"a"}, DenyList: []string{"b"}}}}), "both an allow list and a deny list"},
-		"no replicas":           {pool(sandboxclient.CreatePool{Name: "p", TemplateName: "t"}), "replicas is 0, less than 1"},
-		"101 replicas":          {pool(sandboxclient.CreatePool{Name: "p", TemplateName: "t", Replicas: 101}), "replicas is 101, more than 100"},
+		"no registry":           {func(c c) error { _, err := c.Registries.Create(ctx, nil); return err }, "request is nil"},
+		"no address":            {registry(sandboxclient.CreateRegistry{}), "url is empty"},
+		"no host":               {registry(sandboxclient.CreateRegistry{URL: "/a"}), "url is no address"},
+		"an address to log in":  {registry(sandboxclient.CreateRegistry{URL: "u:p@ghcr.io"}), "url holds credentials"},
+		"no password":           {registry(sandboxclient.CreateRegistry{URL: "a", Username: "u"}), "go together"},
+		"no user":               {registry(sandboxclient.CreateRegistry{URL: "a", Password: "p"}), "go together"},
+		"no role":               {registry(sandboxclient.CreateRegistry{URL: "a", AuthType: sandboxclient.RegistryAuthAWSRole}), "AWS role is empty"},
+		"a role and a password": {registry(sandboxclient.CreateRegistry{URL: "a", Username: "u", Password: "p", AWSRoleARN: "r"}), "AWS role excludes"},
+		"a password for a role": {registry(sandboxclient.CreateRegistry{URL: "a", Username: "u", Password: "p", AuthType: sandboxclient.RegistryAuthAWSRole}), "no place in AWS_ROLE"},
+		"a role for nothing": {func(c c) error {
+			_, err := c.Registries.Update(ctx, "r", &sandboxclient.RegistryUpdate{AuthType: sandboxclient.RegistryAuthDockerConfig, AWSRoleARN: "r"})
+			return err
+		}, "AWS role excludes"},
+		"no replicas":  {pool(sandboxclient.CreatePool{Name: "p", TemplateName: "t"}), "replicas is 0, less than 1"},
+		"101 replicas": {pool(sandboxclient.CreatePool{Name: "p", TemplateName: "t", Replicas: 101}), "replicas is 101, more than 100"},
 		"resize to 101": {func(c c) error {
 			_, err := c.Pools.Update(ctx, "p", &sandboxclient.PoolUpdate{Replicas: new(101)})
 			return err

@@ -19,6 +19,8 @@ type Client struct {
 	Templates *Templates
 	// Pools manages pools.
 	Pools *Pools
+	// Registries manages image registries.
+	Registries *Registries
 	// Usage reads quotas.
 	Usage *UsageService
 
@@ -73,7 +75,8 @@ func New(opts ...Option) (*Client, error) {
 		AllowPlaintext: cfg.plaintext,
 	})
 	c.api = &gen.Client{Server: endpoint.String() + "/", Client: c.doer}
-	c.Volumes, c.Templates, c.Pools, c.Usage = &Volumes{c}, &Templates{c}, &Pools{c}, &UsageService{c}
+	c.Volumes, c.Templates, c.Pools = &Volumes{c}, &Templates{c}, &Pools{c}
+	c.Registries, c.Usage = &Registries{c}, &UsageService{c}
 	return c, nil
 }
 

@@ -15,6 +15,7 @@ const (
 	resourceVolume   = "volume"
 	resourceTemplate = "template"
 	resourcePool     = "pool"
+	resourceRegistry = "registry"
 	resourceSandbox  = "sandbox"
 	resourceFile     = "file"
 )
@@ -56,6 +57,7 @@ var generic = []rule{
 	{status: http.StatusServiceUnavailable, kinds: kinds(ErrUnavailable)},
 	{status: http.StatusGatewayTimeout, kinds: kinds(ErrUnavailable)},
 	{status: http.StatusInternalServerError, kinds: kinds(ErrServer)},
+	{status: http.StatusNotImplemented, kinds: kinds(ErrUnsupported)},
 }
 
 // dataplane holds for commands and files, instead of generic.

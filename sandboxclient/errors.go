@@ -58,6 +58,9 @@ var (
 	// ErrOutcomeUnknown is a request that was sent and whose answer is
 	// missing: it may have had its effect.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrUnsupported is something that this server does not offer (501). It is
+	// the standard library's error of that name.
+	ErrUnsupported = errors.ErrUnsupported
 	// ErrTooLarge is an answer beyond the bound of a buffered call.
 	ErrTooLarge = errors.New("answer too large")
 )
@@ -69,7 +72,7 @@ type APIError struct {
 	// Op is what was asked for, such as "create sandbox".
 	Op string
 	// ResourceType is what the error is about: sandbox, template, volume,
-	// pool or file; empty if that is not known.
+	// pool, registry or file; empty if that is not known.
 	ResourceType string
 	// Name is the resource or path that was asked for; empty for lists.
 	Name string

@@ -24,7 +24,7 @@ var sentinels = map[string]error{
 	"Timeout": sandboxclient.ErrTimeout, "Connection": sandboxclient.ErrConnection, "Unavailable": sandboxclient.ErrUnavailable,
 	"Server": sandboxclient.ErrServer, "Protocol": sandboxclient.ErrProtocol, "Operation": sandboxclient.ErrOperation,
 	"CommandTimeout": sandboxclient.ErrCommandTimeout, "OutcomeUnknown": sandboxclient.ErrOutcomeUnknown, "TooLarge": sandboxclient.ErrTooLarge,
-	"fs.NotExist": fs.ErrNotExist, "fs.Permission": fs.ErrPermission,
+	"Unsupported": sandboxclient.ErrUnsupported, "fs.NotExist": fs.ErrNotExist, "fs.Permission": fs.ErrPermission,
 }
 
 // matched names all sentinels that err matches.
@@ -81,6 +81,13 @@ var controlRows = []answerRow{
 	{"update pool", 504, "Timeout", "Timeout", "pool", "", ""},
 	{"delete pool", 404, "NotFound", "NotFound", "pool", "", ""},
 
+	{"create registry", 409, "Conflict", "Conflict Exists", "registry", "", ""},
+	{"get registry", 404, "NotFound", "NotFound", "registry", "", ""},
+	{"update registry", 404, "NotFound", "NotFound", "registry", "", ""},
+	{"update registry", 409, "Conflict", "Conflict NameConflict", "registry", "", ""},
+	{"delete registry", 404, "NotFound", "NotFound", "registry", "", ""},
+	{"delete registry", 409, "Conflict", "Conflict InUse", "registry", "", ""},
+
 	{"create sandbox", 400, "NotFound", "", "", "", ""},
 	{"create sandbox", 404, "NotFound", "NotFound", "", "", ""},
 	{"create sandbox", 408, "Timeout", "Timeout", "sandbox", "", ""},
@@ -103,6 +110,7 @@ var controlRows = []answerRow{
 	{"list volumes", 404, "", "Server", "", "", ""},
 	{"list templates", 404, "", "Server", "", "", ""},
 	{"list pools", 404, "", "Server", "", "", ""},
+	{"list registries", 404, "", "Server", "", "", ""},
 	{"list sandboxes", 404, "", "Server", "", "", ""},
 	{"get usage", 404, "", "NotFound", "", "", ""},
 }
@@ -144,7 +152,7 @@ var sharedRows = []answerRow{
 	{"", 422, "Other", "Invalid", "", "", ""},
 	{"", 429, "Other", "Quota", "", "", ""},
 	{"", 500, "Other", "Server", "", "", ""},
-	{"", 501, "Other", "", "", "", ""},
+	{"", 501, "Other", "Unsupported", "", "", ""},
 	{"", 502, "", "Unavailable", "", "", ""},
 	{"", 502, "ConnectionError", "Connection Unavailable", "", "", ""},
 	{"", 503, "Other", "Unavailable", "", "", ""},

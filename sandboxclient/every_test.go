@@ -53,6 +53,16 @@ var storageCalls = []call{
 		return second(c.Pools.Update(ctx, "a", &sandboxclient.PoolUpdate{Replicas: new(2)}))
 	}},
 	{"delete pool", "a", true, func(ctx context.Context, c *sandboxclient.Client) error { return c.Pools.Delete(ctx, "a") }},
+
+	{"create registry", "a", true, func(ctx context.Context, c *sandboxclient.Client) error {
+		return second(c.Registries.Create(ctx, &sandboxclient.CreateRegistry{Name: "a", URL: "ghcr.io"}))
+	}},
+	{"get registry", "a", false, func(ctx context.Context, c *sandboxclient.Client) error { return second(c.Registries.Get(ctx, "a")) }},
+	{"list registries", "", false, func(ctx context.Context, c *sandboxclient.Client) error { return last(c.Registries.List(ctx, nil)) }},
+	{"update registry", "a", true, func(ctx context.Context, c *sandboxclient.Client) error {
+		return second(c.Registries.Update(ctx, "a", &sandboxclient.RegistryUpdate{URL: "ghcr.io"}))
+	}},
+	{"delete registry", "a", true, func(ctx context.Context, c *sandboxclient.Client) error { return c.Registries.Delete(ctx, "a") }},
 }
 
 var sandboxCalls = []call{

@@ -15,7 +15,7 @@ import (
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
-// lister is one of the four lists, by the names of its items.
+// lister is one of the lists, by the names of its items.
 type lister struct {
 	member string
 	start  func(ctx context.Context, c *sandboxclient.Client, limit, offset *int) iter.Seq2[string, error]
@@ -30,6 +30,9 @@ var listers = map[string]lister{
 	}},
 	"/pools": {"pools", func(ctx context.Context, c *sandboxclient.Client, limit, offset *int) iter.Seq2[string, error] {
 		return names(c.Pools.List(ctx, &sandboxclient.ListPoolsParams{Limit: limit, Offset: offset}), func(v *sandboxclient.Pool) string { return v.Name })
+	}},
+	"/registries": {"registries", func(ctx context.Context, c *sandboxclient.Client, limit, offset *int) iter.Seq2[string, error] {
+		return names(c.Registries.List(ctx, &sandboxclient.ListRegistriesParams{Limit: limit, Offset: offset}), func(v *sandboxclient.Registry) string { return v.Name })
 	}},
 	"/boxes": {"sandboxes", func(ctx context.Context, c *sandboxclient.Client, limit, offset *int) iter.Seq2[string, error] {
 		return names(c.List(ctx, &sandboxclient.ListSandboxesParams{Limit: limit, Offset: offset}), func(v *sandboxclient.Sandbox) string { return v.Name() })

@@ -46,6 +46,18 @@ var namedCalls = map[string]func(ctx context.Context, c *sandboxclient.Client, n
 	"DELETE /pools/%s": func(ctx context.Context, c *sandboxclient.Client, name string) error {
 		return c.Pools.Delete(ctx, name)
 	},
+	"GET /registries/%s": func(ctx context.Context, c *sandboxclient.Client, name string) error {
+		return second(c.Registries.Get(ctx, name))
+	},
+	"GET /registries/%s (nothing to change)": func(ctx context.Context, c *sandboxclient.Client, name string) error {
+		return second(c.Registries.Update(ctx, name, nil))
+	},
+	"PATCH /registries/%s": func(ctx context.Context, c *sandboxclient.Client, name string) error {
+		return second(c.Registries.Update(ctx, name, &sandboxclient.RegistryUpdate{URL: "ghcr.io"}))
+	},
+	"DELETE /registries/%s": func(ctx context.Context, c *sandboxclient.Client, name string) error {
+		return c.Registries.Delete(ctx, name)
+	},
 	"GET /boxes/%s": func(ctx context.Context, c *sandboxclient.Client, name string) error { return second(c.Get(ctx, name)) },
 	"PATCH /boxes/%s": func(ctx context.Context, c *sandboxclient.Client, name string) error {
 		return second(c.Update(ctx, name, nil))
@@ -114,6 +126,12 @@ func TestNewNames(t *testing.T) {
 		"update pool": func(ctx context.Context, c *sandboxclient.Client, name string) error {
 			return second(c.Pools.Update(ctx, "a", &sandboxclient.PoolUpdate{Name: name, Replicas: new(1)}))
 		},
+		"create registry": func(ctx context.Context, c *sandboxclient.Client, name string) error {
+			return second(c.Registries.Create(ctx, &sandboxclient.CreateRegistry{Name: name, URL: "ghcr.io"}))
+		},
+		"update registry": func(ctx context.Context, c *sandboxclient.Client, name string) error {
+			return second(c.Registries.Update(ctx, "a", &sandboxclient.RegistryUpdate{Name: name, URL: "ghcr.io"}))
+		},
 		"create sandbox": func(ctx context.Context, c *sandboxclient.Client, name string) error {
 			return second(c.Create(ctx, &sandboxclient.CreateSandbox{Name: name}))
 		},
@@ -121,7 +139,7 @@ func TestNewNames(t *testing.T) {
 			return second(c.Update(ctx, "a", &sandboxclient.SandboxUpdate{Name: name}))
 		},
 	}
-	optional := []string{"update volume", "update pool", "create sandbox", "update sandbox"}
+	optional := []string{"update volume", "update pool", "update registry", "create sandbox", "update sandbox"}
 	bad := []string{"", " ", ".", "..", "a/b", "/", "a\nb", "a\x00", "\x7f"}
 	badForPools := []string{"A", "a_b", "a.b", "ü", "a b", strings.Repeat("a", 64)}
 	for op, do := range calls {

@@ -38,7 +38,7 @@ var poolUpdateRules = [][]rule{poolTemplateRules, {
 func (p *Pools) Create(ctx context.Context, req *CreatePool) (*Pool, error) {
 	op := operation{name: "create pool", effect: true, rules: poolCreateRules}
 	ck := checks{op: op.name}
-	if ck.present("request", req == nil); ck.err != nil {
+	if ck.present(req == nil); ck.err != nil {
 		return nil, ck.err
 	}
 	ck.poolName("name", req.Name)
@@ -76,13 +76,10 @@ func (p *Pools) get(ctx context.Context, opName, name string) (*Pool, error) {
 // List yields pools (GET /pools), page by page; params may be nil. The error,
 // if any, comes last.
 func (p *Pools) List(ctx context.Context, params *ListPoolsParams) iter.Seq2[*Pool, error] {
-	query := pointed(params)
-	send := func(ctx context.Context, offset *int) (*http.Response, error) {
-		q := query
-		q.Offset = offset
-		return p.c.api.ListPools(ctx, &q)
-	}
-	return list(ctx, "list pools", query.Offset, send, func(l *gen.PoolList) ([]Pool, int) { return l.Pools, l.Offset })
+	paging := func(q *ListPoolsParams) paging { return paging{offset: &q.Offset} }
+	return list(ctx, "list pools", params, paging, p.c.api.ListPools, func(l *gen.PoolList) page[Pool] {
+		return page[Pool]{items: l.Pools, offset: l.Offset}
+	})
 }
 
 // Update renames or resizes a pool (PATCH /pools/{name}); 0 replicas pause it.

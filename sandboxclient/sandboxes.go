@@ -139,13 +139,10 @@ func (c *Client) getInfo(ctx context.Context, name string) (*Info, error) {
 // List yields sandboxes (GET /boxes), page by page; params may be nil. The
 // error, if any, comes last.
 func (c *Client) List(ctx context.Context, params *ListSandboxesParams) iter.Seq2[*Sandbox, error] {
-	query := pointed(params)
-	send := func(ctx context.Context, offset *int) (*http.Response, error) {
-		q := query
-		q.Offset = offset
-		return c.api.ListSandboxes(ctx, &q)
-	}
-	infos := list(ctx, "list sandboxes", query.Offset, send, func(l *gen.SandboxList) ([]Info, int) { return l.Sandboxes, l.Offset })
+	paging := func(q *ListSandboxesParams) paging { return paging{offset: &q.Offset} }
+	infos := list(ctx, "list sandboxes", params, paging, c.api.ListSandboxes, func(l *gen.SandboxList) page[Info] {
+		return page[Info]{items: l.Sandboxes, offset: l.Offset}
+	})
 	return func(yield func(*Sandbox, error) bool) {
 		for info, err := range infos {
 			var sb *Sandbox

@@ -36,7 +36,7 @@ func (t *Templates) Create(ctx context.Context, req *CreateTemplate) (*Template,
 	op := operation{name: "create template", effect: true, rules: templateCreateRules}
 	op.call.Repeat = transport.RepeatRefused
 	ck := checks{op: op.name}
-	if ck.present("request", req == nil); ck.err != nil {
+	if ck.present(req == nil); ck.err != nil {
 		return nil, ck.err
 	}
 	ck.name("name", req.Name)
@@ -77,13 +77,10 @@ func (t *Templates) Get(ctx context.Context, name string) (*Template, error) {
 // List yields templates (GET /templates), page by page; params may be nil. The
 // error, if any, comes last.
 func (t *Templates) List(ctx context.Context, params *ListTemplatesParams) iter.Seq2[*Template, error] {
-	query := pointed(params)
-	send := func(ctx context.Context, offset *int) (*http.Response, error) {
-		q := query
-		q.Offset = offset
-		return t.c.api.ListTemplates(ctx, &q)
-	}
-	return list(ctx, "list templates", query.Offset, send, func(l *gen.TemplateList) ([]Template, int) { return l.Templates, l.Offset })
+	paging := func(q *ListTemplatesParams) paging { return paging{offset: &q.Offset} }
+	return list(ctx, "list templates", params, paging, t.c.api.ListTemplates, func(l *gen.TemplateList) page[Template] {
+		return page[Template]{items: l.Templates, offset: l.Offset}
+	})
 }
 
 // Update renames a template (PATCH /templates/{name}); all else about it is

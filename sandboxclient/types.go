@@ -35,6 +35,21 @@ type (
 	// ListPoolsParams selects pools.
 	ListPoolsParams = gen.ListPoolsParams
 
+	// Registry is an image registry, without the credentials for it.
+	Registry = gen.Registry
+	// CreateRegistry asks for a registry.
+	CreateRegistry = gen.CreateRegistry
+	// RegistryUpdate changes a registry; zero fields stay as they are.
+	RegistryUpdate = gen.RegistryUpdate
+	// ListRegistriesParams selects registries.
+	ListRegistriesParams = gen.ListRegistriesParams
+	// RegistryAuthType says how to log in to a registry.
+	RegistryAuthType = gen.RegistryAuthType
+	// RegistryProvider is the kind of a registry.
+	RegistryProvider = gen.RegistryProvider
+	// RepositorySearchMode says where repositories can be searched.
+	RepositorySearchMode = gen.RepositorySearchMode
+
 	// Info is what the server says of a sandbox.
 	Info = gen.Sandbox
 	// CreateSandbox asks for a sandbox.
@@ -84,6 +99,23 @@ const (
 	StatusFailed       = gen.StatusFailed
 	StatusStopped      = gen.StatusStopped
 	StatusDeleting     = gen.StatusDeleting
+)
+
+// Ways to log in to a registry, kinds of registries, and their search modes.
+const (
+	RegistryAuthDockerConfig = gen.RegistryAuthDockerConfig
+	RegistryAuthAWSRole      = gen.RegistryAuthAWSRole
+
+	RegistryDocker    = gen.RegistryDocker
+	RegistryHarbor    = gen.RegistryHarbor
+	RegistryGHCR      = gen.RegistryGHCR
+	RegistryECR       = gen.RegistryECR
+	RegistryGAR       = gen.RegistryGAR
+	RegistryDockerHub = gen.RegistryDockerHub
+
+	RepositorySearchGlobal = gen.RepositorySearchGlobal
+	RepositorySearchScoped = gen.RepositorySearchScoped
+	RepositorySearchNone   = gen.RepositorySearchNone
 )
 
 // Orders and fields of lists.

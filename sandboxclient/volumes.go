@@ -40,7 +40,7 @@ var volumeDeleteRules = [][]rule{{
 func (v *Volumes) Create(ctx context.Context, req *CreateVolume) (*Volume, error) {
 	op := operation{name: "create volume", effect: true, rules: volumeCreateRules}
 	ck := checks{op: op.name}
-	if ck.present("request", req == nil); ck.err != nil {
+	if ck.present(req == nil); ck.err != nil {
 		return nil, ck.err
 	}
 	ck.name("name", req.Name)
@@ -102,13 +102,10 @@ func changing(op, name string, rules [][]rule) (operation, error) {
 // List yields volumes (GET /volumes), page by page; params may be nil. The
 // error, if any, comes last.
 func (v *Volumes) List(ctx context.Context, params *ListVolumesParams) iter.Seq2[*Volume, error] {
-	query := pointed(params)
-	send := func(ctx context.Context, offset *int) (*http.Response, error) {
-		q := query
-		q.Offset = offset
-		return v.c.api.ListVolumes(ctx, &q)
-	}
-	return list(ctx, "list volumes", query.Offset, send, func(l *gen.VolumeList) ([]Volume, int) { return l.Volumes, l.Offset })
+	paging := func(q *ListVolumesParams) paging { return paging{offset: &q.Offset} }
+	return list(ctx, "list volumes", params, paging, v.c.api.ListVolumes, func(l *gen.VolumeList) page[Volume] {
+		return page[Volume]{items: l.Volumes, offset: l.Offset}
+	})
 }
 
 // pointed copies what p points to; nil is the zero value.

@@ -147,6 +147,30 @@ func (a api) StopSandbox(ctx context.Context, r genserver.StopSandboxRequestObje
 	return genserver.StopSandbox204Response{}, a.stopBox(ctx, r.Name)
 }
 
+func (a api) ListRegistries(_ context.Context, r genserver.ListRegistriesRequestObject) (genserver.ListRegistriesResponseObject, error) {
+	out, err := a.listRegistries(r.Params)
+	return genserver.ListRegistries200JSONResponse(out), err
+}
+
+func (a api) CreateRegistry(_ context.Context, r genserver.CreateRegistryRequestObject) (genserver.CreateRegistryResponseObject, error) {
+	out, err := a.createRegistry(*r.Body)
+	return genserver.CreateRegistry201JSONResponse(out), err
+}
+
+func (a api) GetRegistry(_ context.Context, r genserver.GetRegistryRequestObject) (genserver.GetRegistryResponseObject, error) {
+	out, err := a.getRegistry(r.Name)
+	return genserver.GetRegistry200JSONResponse(out), err
+}
+
+func (a api) UpdateRegistry(_ context.Context, r genserver.UpdateRegistryRequestObject) (genserver.UpdateRegistryResponseObject, error) {
+	out, err := a.updateRegistry(r.Name, *r.Body)
+	return genserver.UpdateRegistry200JSONResponse(out), err
+}
+
+func (a api) DeleteRegistry(_ context.Context, r genserver.DeleteRegistryRequestObject) (genserver.DeleteRegistryResponseObject, error) {
+	return genserver.DeleteRegistry204Response{}, a.deleteRegistry(r.Name)
+}
+
 func (a api) GetUsage(context.Context, genserver.GetUsageRequestObject) (genserver.GetUsageResponseObject, error) {
 	out, err := a.usage()
 	return genserver.GetUsage200JSONResponse(out), err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -190,11 +189,11 @@ func (e *engine) listBoxes(p gen.ListSandboxesParams) (out gen.SandboxList, err 
 	switch value(p.SortBy) {
 	case gen.SandboxSortByCreatedAt, "": // as it is
 	case gen.SandboxSortByName:
-		l.compare = byName[*box]
+		l.key = byName[*box]
 	case gen.SandboxSortByStatus:
-		l.compare = func(a, b *box) int { return strings.Compare(string(a.status), string(b.status)) }
+		l.key = func(b *box) string { return string(b.status) }
 	case gen.SandboxSortByTemplateName:
-		l.compare = func(a, b *box) int { return strings.Compare(e.templateName(a), e.templateName(b)) }
+		l.key = e.templateName
 	}
 	return out, e.look(func() error {
 		page, next := l.page(e.boxes.all())

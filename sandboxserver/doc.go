@@ -13,7 +13,7 @@
 // # What it serves
 //
 // Volumes, templates, pools, sandboxes and usage of the API's first
-// generation, under /v2/sandboxes and /api/v2/sandboxes alike. Commands and
+// generation, and registries of both, under /v2/sandboxes and /api/v2/sandboxes alike. Commands and
 // files of a sandbox are below its dataplane_url, and below both prefixes at
 // {sandbox name or id}/execute, /execute/ws, /upload and /download.
 //
@@ -63,10 +63,13 @@
 //     programs are those of the host's /usr.
 //   - CPU, memory and disk sizes count against the quotas and do not limit
 //     the processes; volumes are directories that grow as the disk allows.
-//   - There are no snapshots, registries, service URLs or tunnels, and no
-//     proxy: proxy configurations are kept and returned, not enforced.
-//   - Sandboxes end with the server; volumes, templates and pools survive it
-//     where a data directory is given.
+//   - There are no snapshots, service URLs or tunnels, and no proxy: proxy
+//     configurations are kept and returned, not enforced. Registries are kept
+//     and nothing is pulled from them; those that log in with an AWS role are
+//     refused with status 501 and code NotSupported, like all that one machine
+//     cannot do.
+//   - Sandboxes end with the server; volumes, templates, pools and registries
+//     survive it where a data directory is given.
 //   - There is no socket to the client's SSH agent, and commands run as the
 //     sandbox's root only.
 //   - A command that reaches its timeout is killed with all its descendants

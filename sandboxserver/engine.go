@@ -18,7 +18,7 @@ import (
 // closeTimeout bounds how long Close waits for sandboxes and requests to end.
 const closeTimeout = 15 * time.Second
 
-// engine keeps volumes, templates, pools and sandboxes, and everything that
+// engine keeps volumes, templates, pools, registries and sandboxes, and everything that
 // happens to them without a request: starts, refills and timers. It knows
 // nothing of HTTP.
 //
@@ -44,6 +44,8 @@ type engine struct {
 	templates store[*template]
 	pools     store[*pool]
 	boxes     store[*box]
+
+	registries store[*registry]
 }
 
 func newEngine(cfg Config, rt runtime.Runtime, dir string) *engine {
@@ -55,6 +57,8 @@ func newEngine(cfg Config, rt runtime.Runtime, dir string) *engine {
 		templates: newStore[*template]("template"),
 		pools:     newStore[*pool]("pool"),
 		boxes:     newStore[*box]("sandbox"),
+
+		registries: newStore[*registry]("registry"),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e

@@ -35,6 +35,7 @@ const (
 	codeVolumeProvisioning = "VolumeProvisioning"
 	codeSandboxConfig      = "SandboxConfig"
 	codeUnschedulable      = "Unschedulable"
+	codeNotSupported       = "NotSupported"
 	codeNotReady           = "NotReady"
 	codeCommand            = "CommandError"
 	codeCommandTimeout     = "CommandTimeout"
@@ -81,6 +82,14 @@ func problem(status int, code, format string, args ...any) *apiError {
 
 func notFound(kind, name string) *apiError {
 	return problem(http.StatusNotFound, codeNotFound, "%s %q not found", kind, name)
+}
+
+// notSupported is the answer to what a server on one machine cannot do. It
+// says what that is.
+func notSupported(what string) *apiError {
+	e := problem(http.StatusNotImplemented, codeNotSupported, "this server does not have %s", what)
+	e.final = true
+	return e
 }
 
 func nameTaken(kind, name string) *apiError {

@@ -121,3 +121,53 @@ func TestListRefusals(t *testing.T) {
 	}
 	b.refused(b.call("GET", "/boxes?sort_by=age", nil), 422, "", "sort_by must be one of name status created_at template_name")
 }
+
+// TestCursors: pages by cursor hold everything once, in order, also when
+// entries come and go between two of them.
+func TestCursors(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range 25 {
+		b.want(201, "POST", "/registries", fmt.Sprintf(`{"name":"r%d","url":"ghcr.io"}`, i))
+	}
+	next := func(query string) ([]string, gen.RegistryList) {
+		list := decode[gen.RegistryList](t, b.want(200, "GET", "/registries?"+query, nil))
+		var names []string
+		for i, r := range list.Items {
+			names = append(names, r.Name)
+			if list.Registries[i].Name != r.Name {
+				t.Errorf("%s: items and registries differ", query)
+			}
+		}
+		return names, list
+	}
+	names, list := next("page_size=2")
+	if !slices.Equal(names, []string{"r24", "r23"}) || list.NextCursor == "" || list.Offset != 2 {
+		t.Fatalf("first page %v, next %q or %d", names, list.NextCursor, list.Offset)
+	}
+	b.want(201, "POST", "/registries", `{"name":"new","url":"ghcr.io"}`)
+	b.want(204, "DELETE", "/registries/r23", nil)
+	b.want(204, "DELETE", "/registries/r22", nil)
+	names, list = next("page_size=2&cursor=" + list.NextCursor)
+	if !slices.Equal(names, []string{"r21", "r20"}) || list.NextCursor == "" || list.Offset != 0 {
+		t.Fatalf("second page %v, next %q or %d", names, list.NextCursor, list.Offset)
+	}
+	names, list = next("cursor=" + list.NextCursor)
+	if len(names) != 20 || names[0] != "r19" || names[19] != "r0" || list.NextCursor != "" {
+		t.Errorf("a page of the default size %v, next %q", names, list.NextCursor)
+	}
+	if names, _ := next(""); len(names) != 24 {
+		t.Errorf("%d registries without parameters", len(names))
+	}
+	if names, list := next("name_contains=none"); len(names) != 0 || list.Items == nil || list.Registries == nil {
+		t.Errorf("an empty page is %+v", list)
+	}
+	for query, place := range map[string]string{
+		"cursor=": "query.cursor", "cursor=!": "query.cursor", "cursor=e30": "query.cursor", "page_size=0": "query.page_size", "page_size=101": "query.page_size",
+	} {
+		a := b.want(422, "GET", "/registries?"+query, nil)
+		if got := a.places(t); !slices.Equal(got, []string{place}) {
+			t.Errorf("%s: %v", query, got)
+		}
+	}
+}

@@ -109,6 +109,7 @@ func (e *engine) usage() (out gen.Usage, err error) {
 			VolumesLimit:             l.Volumes,
 			TemplatesCount:           len(e.templates.byID),
 			PoolsCount:               len(e.pools.byID),
+			RegistriesCount:          len(e.registries.byID),
 		}
 		return nil
 	})

@@ -18,9 +18,10 @@ const (
 	recordsVersion = 1
 )
 
-// records keeps volumes, templates and pools in one file, which is replaced
-// as a whole, so that nothing half-written is ever read. It holds secrets of
-// proxy configurations and is readable to its owner only.
+// records keeps volumes, templates, pools and registries in one file, which is
+// replaced as a whole, so that nothing half-written is ever read. It holds the
+// secrets of registries and proxy configurations and is readable to its owner
+// only.
 type records struct {
 	file string
 	mu   sync.Mutex // orders writes; taken before the engine's
@@ -31,6 +32,8 @@ type savedState struct {
 	Volumes   []savedVolume   `json:"volumes"`
 	Templates []savedTemplate `json:"templates"`
 	Pools     []savedPool     `json:"pools"`
+
+	Registries []savedRegistry `json:"registries"`
 }
 
 type savedMeta struct {
@@ -51,6 +54,15 @@ type savedTemplate struct {
 	Resources gen.ResourceSpec `json:"resources"`
 	Mounts    []mount          `json:"mounts"`
 	Proxy     gen.ProxyConfig  `json:"proxy_config,omitzero"`
+
+	RegistryID string `json:"registry_id,omitzero"`
+}
+
+type savedRegistry struct {
+	savedMeta
+	URL      string `json:"url"`
+	Username string `json:"username,omitzero"`
+	Password string `json:"password,omitzero"`
 }
 
 type savedPool struct {
@@ -90,8 +102,11 @@ func (e *engine) snapshot() savedState {
 	for _, v := range e.volumes.all() {
 		s.Volumes = append(s.Volumes, savedVolume{v.saved(), v.size})
 	}
+	for _, r := range e.registries.all() {
+		s.Registries = append(s.Registries, savedRegistry{r.saved(), r.url, r.username, r.password})
+	}
 	for _, t := range e.templates.all() {
-		s.Templates = append(s.Templates, savedTemplate{t.saved(), t.image, t.resources, t.volumes, t.proxy})
+		s.Templates = append(s.Templates, savedTemplate{t.saved(), t.image, t.resources, t.volumes, t.proxy, t.registryID})
 	}
 	for _, p := range e.pools.all() {
 		s.Pools = append(s.Pools, savedPool{p.saved(), p.templateID, p.replicas})
@@ -156,20 +171,13 @@ func (e *engine) enter(state savedState) error {
 		}
 		e.volumes.add(v)
 	}
+	for _, s := range state.Registries {
+		e.registries.add(&registry{meta: e.restored(s.savedMeta), url: s.URL, username: s.Username, password: s.Password})
+	}
 	for _, s := range state.Templates {
-		t := &template{meta: e.restored(s.savedMeta), image: s.Image, resources: s.Resources, volumes: s.Mounts, proxy: s.Proxy}
-		var err1, err2 error
-		t.amounts.cpu, err1 = parseMillicores(s.Resources.CPU)
-		t.amounts.memory, err2 = parseBytes(s.Resources.Memory)
-		if err := errors.Join(err1, err2); err != nil {
-			return fmt.Errorf("template %q: %w", t.name, err)
+		if err := e.enterTemplate(s); err != nil {
+			return fmt.Errorf("template %q: %w", s.Name, err)
 		}
-		for _, m := range t.volumes {
-			if e.volumes.byID[m.VolumeID] == nil {
-				return fmt.Errorf("template %q mounts a volume that is gone", t.name)
-			}
-		}
-		e.templates.add(t)
 	}
 	for _, s := range state.Pools {
 		if e.templates.byID[s.TemplateID] == nil {
@@ -179,5 +187,28 @@ func (e *engine) enter(state savedState) error {
 		e.pools.add(p)
 		e.fill(p)
 	}
+	return nil
+}
+
+func (e *engine) enterTemplate(s savedTemplate) error {
+	t := &template{
+		meta: e.restored(s.savedMeta), image: s.Image, resources: s.Resources,
+		volumes: s.Mounts, proxy: s.Proxy, registryID: s.RegistryID,
+	}
+	var err1, err2 error
+	t.amounts.cpu, err1 = parseMillicores(s.Resources.CPU)
+	t.amounts.memory, err2 = parseBytes(s.Resources.Memory)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	for _, m := range t.volumes {
+		if e.volumes.byID[m.VolumeID] == nil {
+			return errors.New("mounts a volume that is gone")
+		}
+	}
+	if t.registryID != "" && e.registries.byID[t.registryID] == nil {
+		return errors.New("has a registry that is gone")
+	}
+	e.templates.add(t)
 	return nil
 }

@@ -36,6 +36,8 @@ type template struct {
 	amounts   amounts
 	volumes   []mount
 	proxy     gen.ProxyConfig
+
+	registryID string // empty without one
 }
 
 type mount struct {
@@ -59,6 +61,9 @@ func (e *engine) templateView(t *template) gen.Template {
 		ID: t.id, Name: t.name, Image: t.image, Resources: t.resources, ProxyConfig: redact(t.proxy),
 		CreatedAt: t.created, UpdatedAt: t.updated,
 	}
+	if r := e.registries.byID[t.registryID]; r != nil {
+		v.RegistryID, v.RegistryName = r.id, r.name
+	}
 	for _, m := range t.volumes {
 		v.VolumeMounts = append(v.VolumeMounts, gen.VolumeMount{VolumeName: e.volumes.byID[m.VolumeID].name, MountPath: m.Path})
 	}
@@ -73,9 +78,6 @@ func (e *engine) createTemplate(req gen.CreateTemplate) (view gen.Template, err 
 	if err := checkName(req.Name); err != nil {
 		return view, err
 	}
-	if req.RegistryName != "" {
-		return view, invalid(fmt.Sprintf("registry %q not found", req.RegistryName), "registry_name")
-	}
 	if t.proxy, err = storedProxy(req.ProxyConfig, gen.ProxyConfig{}); err != nil {
 		return view, err
 	}
@@ -84,6 +86,9 @@ func (e *engine) createTemplate(req gen.CreateTemplate) (view gen.Template, err 
 			return err
 		}
 		if t.volumes, err = e.checkMounts(req.VolumeMounts); err != nil {
+			return err
+		}
+		if t.registryID, err = e.registryID(req.RegistryName); err != nil {
 			return err
 		}
 		t.meta = e.newMeta(newID(), req.Name)
@@ -181,9 +186,9 @@ func (e *engine) listTemplates(p gen.ListTemplatesParams) (out gen.TemplateList,
 	switch value(p.SortBy) {
 	case gen.TemplateSortByCreatedAt, "": // as it is
 	case gen.TemplateSortByName:
-		l.compare = byName[*template]
+		l.key = byName[*template]
 	case gen.TemplateSortByImage:
-		l.compare = func(a, b *template) int { return strings.Compare(a.image, b.image) }
+		l.key = func(t *template) string { return t.image }
 	}
 	return out, e.look(func() error {
 		page, next := l.page(e.templates.all())
