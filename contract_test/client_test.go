@@ -159,7 +159,7 @@ func comparePlayed(t *testing.T, answer string, got any) {
 	}
 	want, is := exactly(t, answer), exactly(t, string(raw))
 	if members, ok := want.(map[string]any); ok {
-		for _, list := range []string{"volumes", "templates", "pools", "registries", "sandboxes"} {
+		for _, list := range []string{"items", "volumes", "templates", "pools", "registries", "sandboxes"} {
 			if items, ok := members[list]; ok {
 				want = items
 			}

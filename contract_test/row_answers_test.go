@@ -48,6 +48,9 @@ var samples = map[string][]sample{
 	"batchDeleteSandboxes": {{http.StatusOK, emptyBatch}, {http.StatusOK, fullBatch}},
 
 	"getUsage": {{http.StatusOK, fullUsage}},
+	"listUsageCosts": {{http.StatusOK, `{"items":[]}`}, {http.StatusOK, `{"items":[{"resource_id":"r","resource_type":"SANDBOX",
+		"period_start":"2026-01-02T03:00:00Z","lcu":"0.000001","lsu":"2","compute_standard_units":"3","storage_standard_units":"4",
+		"vcpu_hours":"5","memory_gib_hours":"6","storage_gib_hours":"7"}],"next_cursor":null}`}},
 
 	"execute":  {{http.StatusOK, `{"stdout":"","stderr":""}`}, {http.StatusOK, `{"stdout":"out","stderr":"err","exit_code":3}`}},
 	"upload":   {{http.StatusOK, `{"path":"/note.txt","written":5}`}},

@@ -107,6 +107,17 @@ var lifecycleRows = []contractRow{
 	{op: "startSandbox", method: "Sandbox.Start", also: []string{"getSandboxStatus", "getSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		return f.sandbox(c).Start(ctx, nil)
 	}},
+	{op: "listUsageCosts", method: "UsageService.Costs", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		end := time.Date(2026, time.February, 1, 0, 0, 0, 0, time.UTC)
+		return keepAll(f, c.Usage.Costs(ctx, &sandboxclient.ListUsageCostsParams{StartTime: end.AddDate(0, 0, -31), EndTime: end}))
+	}},
+	{op: "listUsageCosts", method: "UsageService.Costs in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		end := time.Date(2026, time.February, 1, 0, 0, 0, 0, time.UTC)
+		return keepAll(f, c.Usage.Costs(ctx, &sandboxclient.ListUsageCostsParams{
+			StartTime: end.Add(-time.Hour), EndTime: end, Granularity: new(sandboxclient.CostsByResource), ResourceType: new(sandboxclient.CostOfSandbox),
+			ResourceIDs: []string{"a", "b"}, PageSize: new(10), Cursor: new("c"),
+		}))
+	}},
 	{op: "getUsage", method: "UsageService.Get", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		v, err := c.Usage.Get(ctx)
 		return keep(f, v, err)

@@ -18,6 +18,42 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for CostGranularity.
+const (
+	CostsByHour     CostGranularity = "HOUR"
+	CostsByResource CostGranularity = "RESOURCE"
+)
+
+// Valid indicates whether the value is a known member of the CostGranularity enum.
+func (e CostGranularity) Valid() bool {
+	switch e {
+	case CostsByHour:
+		return true
+	case CostsByResource:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CostResourceType.
+const (
+	CostOfSandbox  CostResourceType = "SANDBOX"
+	CostOfSnapshot CostResourceType = "SNAPSHOT"
+)
+
+// Valid indicates whether the value is a known member of the CostResourceType enum.
+func (e CostResourceType) Valid() bool {
+	switch e {
+	case CostOfSandbox:
+		return true
+	case CostOfSnapshot:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FrameType.
 const (
 	FrameAgentClose FrameType = "ssh_agent_close"
@@ -330,6 +366,12 @@ type CloseStdinFrame struct {
 	// here, are ignored.
 	Type FrameType `json:"type"`
 }
+
+// CostGranularity What one amount is for; `RESOURCE` is a resource over the whole period.
+type CostGranularity string
+
+// CostResourceType Kind of a resource that amounts are counted for.
+type CostResourceType string
 
 // CreatePool Request to create a pool.
 type CreatePool struct {
@@ -1182,6 +1224,50 @@ type Usage struct {
 	VolumesUsed int `json:"volumes_used"`
 }
 
+// UsageCost What a resource used in an hour, or in the whole period. Amounts are
+// decimal numbers as text, so that none is rounded.
+type UsageCost struct {
+	// ComputeStandardUnits Compute in standard units; unknown if null or absent.
+	ComputeStandardUnits string `json:"compute_standard_units,omitempty,omitzero"`
+
+	// LCU Compute units; `0` for snapshots.
+	LCU string `json:"lcu"`
+
+	// LSU Storage units.
+	LSU string `json:"lsu"`
+
+	// MemoryGiBHours Hours of a GiB of memory, by resource only.
+	MemoryGiBHours string `json:"memory_gib_hours,omitempty,omitzero"`
+
+	// PeriodStart The hour, in UTC, or the begin of the period.
+	PeriodStart time.Time `json:"period_start"`
+
+	// ResourceID The sandbox or snapshot.
+	ResourceID string `json:"resource_id"`
+
+	// ResourceType Kind of a resource that amounts are counted for.
+	ResourceType CostResourceType `json:"resource_type"`
+
+	// StorageGiBHours Hours of a GiB of disk, by resource only.
+	StorageGiBHours string `json:"storage_gib_hours,omitempty,omitzero"`
+
+	// StorageStandardUnits Storage in standard units; unknown if null or absent.
+	StorageStandardUnits string `json:"storage_standard_units,omitempty,omitzero"`
+
+	// VCPUHours Hours of a virtual CPU, by resource only.
+	VCPUHours string `json:"vcpu_hours,omitempty,omitzero"`
+}
+
+// UsageCostList One page of amounts.
+type UsageCostList struct {
+	// Items The amounts of this page.
+	Items []UsageCost `json:"items"`
+
+	// NextCursor The cursor of the next page, null or absent on the last. A page may be
+	// empty and not be the last.
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
 // Volume Persistent storage that templates mount.
 type Volume struct {
 	// CreatedAt When it was created.
@@ -1247,6 +1333,9 @@ type NameContains = string
 
 // Offset defines model for Offset.
 type Offset = int
+
+// PageSize defines model for PageSize.
+type PageSize = int
 
 // BadRequest Error envelope; `detail` has one of three shapes.
 type BadRequest = ErrorResponse
@@ -1384,6 +1473,30 @@ type ListTemplatesParams struct {
 type UploadParams struct {
 	// Path Path in the sandbox; relative paths start at the home directory.
 	Path FilePath `form:"path" json:"path"`
+}
+
+// ListUsageCostsParams defines parameters for ListUsageCosts.
+type ListUsageCostsParams struct {
+	// StartTime Begin of the period.
+	StartTime time.Time `form:"start_time" json:"start_time"`
+
+	// EndTime End of the period, not included; at most 31 days after the begin.
+	EndTime time.Time `form:"end_time" json:"end_time"`
+
+	// Granularity Whether amounts are by hour; `HOUR` if absent.
+	Granularity *CostGranularity `form:"granularity,omitempty" json:"granularity,omitempty"`
+
+	// ResourceType Only resources of this kind.
+	ResourceType *CostResourceType `form:"resource_type,omitempty" json:"resource_type,omitempty"`
+
+	// ResourceIDs Only these resources, 100 at most.
+	ResourceIDs []string `form:"resource_ids,omitempty" json:"resource_ids,omitempty,omitzero"`
+
+	// PageSize Most items to return; 50 if absent.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor Where to go on, the `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListVolumesParams defines parameters for ListVolumes.
@@ -1916,6 +2029,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /usage (the `GetUsage` operationId).
 	GetUsage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListUsageCosts List what was used in a period
+	//
+	// Amounts by resource and hour, or by resource. Checkpoints count on
+	// their sandbox; snapshots are resources of their own. A change of rates
+	// leaves the past as it is.
+	//
+	// Corresponds with GET /usage/costs (the `ListUsageCosts` operationId).
+	ListUsageCosts(ctx context.Context, params *ListUsageCostsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListVolumes List volumes
 	//
@@ -2710,6 +2832,25 @@ func (c *Client) UploadWithBody(ctx context.Context, params *UploadParams, conte
 // Corresponds with GET /usage (the `GetUsage` operationId).
 func (c *Client) GetUsage(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetUsageRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListUsageCosts List what was used in a period
+//
+// Amounts by resource and hour, or by resource. Checkpoints count on
+// their sandbox; snapshots are resources of their own. A change of rates
+// leaves the past as it is.
+//
+// Corresponds with GET /usage/costs (the `ListUsageCosts` operationId).
+func (c *Client) ListUsageCosts(ctx context.Context, params *ListUsageCostsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListUsageCostsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4315,6 +4456,124 @@ func NewGetUsageRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListUsageCostsRequest constructs an http.Request for the ListUsageCosts method
+func NewListUsageCostsRequest(server string, params *ListUsageCostsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/usage/costs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "start_time", params.StartTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "end_time", params.EndTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Granularity != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "granularity", *params.Granularity, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ResourceType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resource_type", *params.ResourceType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ResourceIDs != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resource_ids", params.ResourceIDs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)

@@ -58,6 +58,17 @@ func TestBadInput(t *testing.T) {
 		"negative CPUs":         {create(sandboxclient.CreateSandbox{VCPUs: -1}), "CPUs is -1"},
 		"negative timeout":      {create(sandboxclient.CreateSandbox{Timeout: -1}), "timeout is -1"},
 		"both access lists":     {create(sandboxclient.CreateSandbox{ProxyConfig: sandboxclient.ProxyConfig{AccessControl: sandboxclient.AccessControl{AllowList: []string{"a"}, DenyList: []string{"b"}}}}), "both an allow list and a deny list"},
+		"no period":             {func(c c) error { return last(c.Usage.Costs(ctx, nil)) }, "request is nil"},
+		"half a period": {func(c c) error {
+			return last(c.Usage.Costs(ctx, &sandboxclient.ListUsageCostsParams{EndTime: time.Now()}))
+		}, "needs a start time"},
+		"no time at all": {func(c c) error { return last(c.Usage.Costs(ctx, january(-31))) }, "ends before it begins"},
+		"a day too many": {func(c c) error { return last(c.Usage.Costs(ctx, january(1))) }, "longer than 31 days"},
+		"101 resources": {func(c c) error {
+			p := january(0)
+			p.ResourceIDs = make([]string, 101)
+			return last(c.Usage.Costs(ctx, p))
+		}, "are 101, more than 100"},
 		"no registry":           {func(c c) error { _, err := c.Registries.Create(ctx, nil); return err }, "request is nil"},
 		"no address":            {registry(sandboxclient.CreateRegistry{}), "url is empty"},
 		"no host":               {registry(sandboxclient.CreateRegistry{URL: "/a"}), "url is no address"},

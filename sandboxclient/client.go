@@ -21,7 +21,7 @@ type Client struct {
 	Pools *Pools
 	// Registries manages image registries.
 	Registries *Registries
-	// Usage reads quotas.
+	// Usage reads quotas and what was used.
 	Usage *UsageService
 
 	endpoint  *url.URL

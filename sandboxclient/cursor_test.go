@@ -32,6 +32,31 @@ var cursorLists = map[string]cursorList{
 	}},
 }
 
+// TestCostsByCursor: this list has no other style, and sends all it was asked.
+func TestCostsByCursor(t *testing.T) {
+	t.Parallel()
+	f := &fake{answer: func(n int, _ *http.Request) (*http.Response, error) {
+		return reply(200, []string{`{"items":[{"lcu":"0.1"}],"next_cursor":"c1"}`, `{"items":[{"lcu":"2"}],"next_cursor":null}`}[n]), nil
+	}}
+	params := january(0)
+	params.ResourceIDs, params.PageSize = []string{"a", "b"}, new(1)
+	var got []string
+	for cost, err := range client(t, f).Usage.Costs(t.Context(), params) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, cost.LCU)
+	}
+	if diff := cmp.Diff([]string{"0.1", "2"}, got); diff != "" {
+		t.Errorf("amounts (-want +got):\n%s", diff)
+	}
+	const query = "page_size=1&resource_ids=a&resource_ids=b&start_time=2026-01-01T00%3A00%3A00Z"
+	want := []string{"end_time=2026-02-01T00%3A00%3A00Z&" + query, "cursor=c1&end_time=2026-02-01T00%3A00%3A00Z&" + query}
+	if diff := cmp.Diff(want, queries(t, f)); diff != "" {
+		t.Errorf("queries (-want +got):\n%s", diff)
+	}
+}
+
 // TestCursors: a cursor is followed wherever there is one, empty pages
 // included, with the parameters that belong to it.
 func TestCursors(t *testing.T) {

@@ -113,6 +113,7 @@ var controlRows = []answerRow{
 	{"list registries", 404, "", "Server", "", "", ""},
 	{"list sandboxes", 404, "", "Server", "", "", ""},
 	{"get usage", 404, "", "NotFound", "", "", ""},
+	{"list usage costs", 404, "", "Server", "", "", ""},
 }
 
 var dataplaneRows = []answerRow{

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
@@ -78,6 +79,9 @@ var sandboxCalls = []call{
 	{"start sandbox", "a", true, func(ctx context.Context, c *sandboxclient.Client) error { return second(c.Start(ctx, "a")) }},
 	{"stop sandbox", "a", true, func(ctx context.Context, c *sandboxclient.Client) error { return c.Stop(ctx, "a") }},
 	{"get usage", "", false, func(ctx context.Context, c *sandboxclient.Client) error { return second(c.Usage.Get(ctx)) }},
+	{"list usage costs", "", false, func(ctx context.Context, c *sandboxclient.Client) error {
+		return last(c.Usage.Costs(ctx, january(0)))
+	}},
 }
 
 var dataplaneCalls = []call{
@@ -90,6 +94,12 @@ var dataplaneCalls = []call{
 	{"read file", "box1", false, func(ctx context.Context, c *sandboxclient.Client) error {
 		return second(box(c).ReadFile(ctx, "/a"))
 	}},
+}
+
+// january is a period that is so many days longer than it may be.
+func january(more int) *sandboxclient.ListUsageCostsParams {
+	begin := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+	return &sandboxclient.ListUsageCostsParams{StartTime: begin, EndTime: begin.AddDate(0, 0, 31+more)}
 }
 
 // second is the error of a call that returns something else too.

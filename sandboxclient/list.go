@@ -11,7 +11,7 @@ import (
 
 // paging are the parameters of a list that say where it goes on: at an offset,
 // or at a cursor, as newer servers have it and call the most items of a page
-// by another name. A list without cursors has the offset only.
+// by another name. A list of one style leaves the other's out.
 type paging struct {
 	limit, offset, pageSize **int
 	cursor                  **string
@@ -30,6 +30,9 @@ func (p paging) after(cursor string) {
 // cursor.
 func (p paging) settle() {
 	if p.cursor == nil || *p.cursor == nil {
+		return
+	}
+	if p.limit == nil {
 		return
 	}
 	if *p.pageSize == nil {

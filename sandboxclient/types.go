@@ -83,6 +83,14 @@ type (
 
 	// Usage is the quotas and what is used of them.
 	Usage = gen.Usage
+	// ListUsageCostsParams selects a period and resources.
+	ListUsageCostsParams = gen.ListUsageCostsParams
+	// UsageCost is what a resource used.
+	UsageCost = gen.UsageCost
+	// CostGranularity is what one amount is for.
+	CostGranularity = gen.CostGranularity
+	// CostResourceType is the kind of a resource that amounts are counted for.
+	CostResourceType = gen.CostResourceType
 
 	// SortDirection is the order of a list.
 	SortDirection = gen.SortDirection
@@ -131,6 +139,15 @@ const (
 	TemplateSortByName      = gen.TemplateSortByName
 	TemplateSortByImage     = gen.TemplateSortByImage
 	TemplateSortByCreatedAt = gen.TemplateSortByCreatedAt
+)
+
+// What amounts are for.
+const (
+	CostsByHour     = gen.CostsByHour
+	CostsByResource = gen.CostsByResource
+
+	CostOfSandbox  = gen.CostOfSandbox
+	CostOfSnapshot = gen.CostOfSnapshot
 )
 
 // Ways a proxy header is stored.

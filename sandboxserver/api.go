@@ -176,6 +176,11 @@ func (a api) GetUsage(context.Context, genserver.GetUsageRequestObject) (genserv
 	return genserver.GetUsage200JSONResponse(out), err
 }
 
+// ListUsageCosts is refused: nothing is charged for on one's own machine.
+func (a api) ListUsageCosts(context.Context, genserver.ListUsageCostsRequestObject) (genserver.ListUsageCostsResponseObject, error) {
+	return nil, notSupported("costs: nothing is charged for")
+}
+
 func (a api) ReportActivity(_ context.Context, r genserver.ReportActivityRequestObject) (genserver.ReportActivityResponseObject, error) {
 	out, err := a.touch(*r.Body)
 	return genserver.ReportActivity200JSONResponse(out), err

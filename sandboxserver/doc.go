@@ -66,8 +66,8 @@
 //   - There are no snapshots, service URLs or tunnels, and no proxy: proxy
 //     configurations are kept and returned, not enforced. Registries are kept
 //     and nothing is pulled from them; those that log in with an AWS role are
-//     refused with status 501 and code NotSupported, like all that one machine
-//     cannot do.
+//     refused with status 501 and code NotSupported, like the costs of usage
+//     and all else that one machine does not have.
 //   - Sandboxes end with the server; volumes, templates, pools and registries
 //     survive it where a data directory is given.
 //   - There is no socket to the client's SSH agent, and commands run as the
