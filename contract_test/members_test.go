@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -15,6 +16,7 @@ import (
 var notSent = map[string]string{
 	"createSandbox snapshot_id":                                        "exactly one source is sent, and the rows have templates",
 	"createSandbox snapshot_name":                                      "as above",
+	"createSandbox snapshot":                                           "as above",
 	"updateSandbox proxy_config.rules[].headers[].is_set":              isSet,
 	"createSandbox proxy_config.rules[].headers[].is_set":              isSet,
 	"createTemplate proxy_config.rules[].headers[].is_set":             isSet,
@@ -127,7 +129,7 @@ func members(value any, at string, all map[string]bool) {
 		}
 	case map[string]any:
 		for name, member := range value {
-			if path := join(at, name); !slices.Contains(freeMaps, at) {
+			if path := join(at, name); !slices.Contains(freeMaps, at[strings.LastIndex(at, ".")+1:]) {
 				all[path] = true
 				members(member, path, all)
 			}
@@ -135,8 +137,8 @@ func members(value any, at string, all map[string]bool) {
 	}
 }
 
-// freeMaps are objects whose keys no schema names.
-var freeMaps = []string{"env", "proxy_config.rules[].inject_headers", "templates[].proxy_config.rules[].inject_headers", "sandboxes[].proxy_config.rules[].inject_headers"}
+// freeMaps are the members whose keys no schema names.
+var freeMaps = []string{"env", "env_vars", "inject_headers", "labels"}
 
 func join(at, name string) string {
 	if at == "" {

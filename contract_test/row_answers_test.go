@@ -41,7 +41,7 @@ var samples = map[string][]sample{
 	"getSandbox":           {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullSandbox}},
 	"updateSandbox":        {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullSandbox}},
 	"startSandbox":         {{http.StatusAccepted, `{"name":"a"}`}, {http.StatusAccepted, fullSandbox}},
-	"listSandboxes":        {{http.StatusOK, `{"sandboxes":[]}`}, {http.StatusOK, `{"sandboxes":[` + fullSandbox + `],"offset":0}`}},
+	"listSandboxes":        {{http.StatusOK, `{"sandboxes":[]}`}, {http.StatusOK, `{"items":[` + fullSandbox + `],"sandboxes":[` + fullSandbox + `],"offset":0,"next_cursor":null}`}},
 	"getSandboxStatus":     {{http.StatusOK, `{"status":"ready"}`}, {http.StatusOK, `{"status":"ready","status_message":"as new"}`}},
 	"stopSandbox":          {{http.StatusNoContent, ""}},
 	"deleteSandbox":        {{http.StatusNoContent, ""}},
@@ -87,7 +87,10 @@ const (
 
 	fullSandbox = `{"id":"5e2f7f0a-0000-4000-8000-000000000004","name":"a","template_name":"t","snapshot_id":"s",
 		"dataplane_url":"https://router.test/sb-1","status":"ready","status_message":"as new","ttl_seconds":600,"idle_ttl_seconds":60,
-		"expires_at":"2026-01-02T03:14:05Z","vcpus":2,"mem_bytes":8589934592,"fs_capacity_bytes":17179869184,
+		"expires_at":"2026-01-02T03:14:05Z","delete_after_stop_seconds":120,"stopped_at":"2026-01-02T03:04:07Z",
+		"labels":{"l":"v"},"persistent":false,"preserve_memory_on_stop":true,"size_class":"large","created_by":"c","updated_by":"u",
+		"run_config":{"user":"u:g","work_dir":"/w","env_vars":{"A":"b"}},"access_delegation":{"mode":"EXPLICIT","permissions":["p"]},
+		"vcpus":2,"cpu_millicores":1500,"mem_bytes":8589934592,"fs_capacity_bytes":17179869184,
 		"proxy_config":` + proxyAnswer + `,"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
 
 	fullUsage = `{"sandboxes_used":1,"sandboxes_limit":2,"sandbox_direct_count":3,"sandbox_pool_replicas_count":4,

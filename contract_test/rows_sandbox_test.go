@@ -22,6 +22,16 @@ var sandboxRows = []contractRow{
 		})
 		return keepInfo(f, sb, err)
 	}},
+	{op: "createSandbox", method: "Client.Create in full, second generation", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{
+			Name: fresh("box"), IdleTTLSeconds: new(60), DeleteAfterStopSeconds: new(0), CPUMillicores: 500,
+			EnvVars: map[string]string{"A": "b"}, Labels: map[string]string{"l": "v"}, TagValueIDs: []string{"t"},
+			RunConfig:  sandboxclient.RunConfig{User: "u:g", WorkDir: "/w", EnvVars: map[string]string{"A": "b"}},
+			Persistent: new(true), PreserveMemoryOnStop: true, RestoreMemory: new(true),
+			AccessDelegation: sandboxclient.AccessDelegation{Mode: sandboxclient.DelegateExplicit, Permissions: []string{"p"}},
+		})
+		return keepInfo(f, sb, err)
+	}},
 	{op: "createSandbox", method: "Client.Create without waiting", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{WaitForReady: new(false), ProxyConfig: denyingProxy()})
 		return keepInfo(f, sb, err)
@@ -55,6 +65,12 @@ var sandboxRows = []contractRow{
 			SortBy: new(sandboxclient.SandboxSortByTemplateName), SortDirection: new(sandboxclient.SortDescending),
 		})))
 	}},
+	{op: "listSandboxes", method: "Client.List in full, second generation", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return keepAll(f, infos(c.List(ctx, &sandboxclient.ListSandboxesParams{
+			PageSize: new(10), Cursor: new("c"), CreatedBy: new(sandboxclient.CreatedByMe), Labels: []string{"a", "b=c"}, TagValueIDs: []string{"t"},
+			SortBy: new(sandboxclient.SandboxSortByStoppedAt), SortOrder: new(sandboxclient.SortAscending),
+		})))
+	}},
 	{op: "updateSandbox", method: "Client.Update of nothing", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		sb, err := c.Update(ctx, f.box, nil)
 		return keepInfo(f, sb, err)
@@ -62,6 +78,8 @@ var sandboxRows = []contractRow{
 	{op: "updateSandbox", method: "Client.Update in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		sb, err := c.Update(ctx, f.box, &sandboxclient.SandboxUpdate{
 			Name: fresh("box"), TTLSeconds: new(0), IdleTTLSeconds: new(60), VCPUs: 2, MemBytes: 1 << 31, FSCapacityBytes: 1 << 31, ProxyConfig: fullProxy(),
+			DeleteAfterStopSeconds: new(60), CPUMillicores: 1500, TagValueIDs: []string{"t"},
+			RunConfig: sandboxclient.RunConfig{User: "u", WorkDir: "/w", EnvVars: map[string]string{"A": "b"}},
 		})
 		return keepInfo(f, sb, err)
 	}},

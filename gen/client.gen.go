@@ -54,6 +54,39 @@ func (e CostResourceType) Valid() bool {
 	}
 }
 
+// Defines values for CreatedBy.
+const (
+	CreatedByMe CreatedBy = "me"
+)
+
+// Valid indicates whether the value is a known member of the CreatedBy enum.
+func (e CreatedBy) Valid() bool {
+	switch e {
+	case CreatedByMe:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DelegationMode.
+const (
+	DelegateExplicit  DelegationMode = "EXPLICIT"
+	DelegateInherited DelegationMode = "INHERIT"
+)
+
+// Valid indicates whether the value is a known member of the DelegationMode enum.
+func (e DelegationMode) Valid() bool {
+	switch e {
+	case DelegateExplicit:
+		return true
+	case DelegateInherited:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FrameType.
 const (
 	FrameAgentClose FrameType = "ssh_agent_close"
@@ -197,10 +230,13 @@ func (e RepositorySearchMode) Valid() bool {
 
 // Defines values for SandboxSortBy.
 const (
-	SandboxSortByCreatedAt    SandboxSortBy = "created_at"
-	SandboxSortByName         SandboxSortBy = "name"
-	SandboxSortByStatus       SandboxSortBy = "status"
-	SandboxSortByTemplateName SandboxSortBy = "template_name"
+	SandboxSortByCreatedAt              SandboxSortBy = "created_at"
+	SandboxSortByDeleteAfterStopSeconds SandboxSortBy = "delete_after_stop_seconds"
+	SandboxSortByIdleTTLSeconds         SandboxSortBy = "idle_ttl_seconds"
+	SandboxSortByName                   SandboxSortBy = "name"
+	SandboxSortByStatus                 SandboxSortBy = "status"
+	SandboxSortByStoppedAt              SandboxSortBy = "stopped_at"
+	SandboxSortByTemplateName           SandboxSortBy = "template_name"
 )
 
 // Valid indicates whether the value is a known member of the SandboxSortBy enum.
@@ -208,9 +244,15 @@ func (e SandboxSortBy) Valid() bool {
 	switch e {
 	case SandboxSortByCreatedAt:
 		return true
+	case SandboxSortByDeleteAfterStopSeconds:
+		return true
+	case SandboxSortByIdleTTLSeconds:
+		return true
 	case SandboxSortByName:
 		return true
 	case SandboxSortByStatus:
+		return true
+	case SandboxSortByStoppedAt:
 		return true
 	case SandboxSortByTemplateName:
 		return true
@@ -292,6 +334,16 @@ type AccessControl struct {
 
 	// DenyList All but these hosts, in the same notation.
 	DenyList []string `json:"deny_list,omitempty,omitzero"`
+}
+
+// AccessDelegation Lets what runs in a sandbox call the LangSmith API as its creator, who
+// must have each of the permissions.
+type AccessDelegation struct {
+	// Mode Whether all of the creator's permissions are delegated, or those listed.
+	Mode DelegationMode `json:"mode"`
+
+	// Permissions What may be done with `EXPLICIT`; absent with `INHERIT`.
+	Permissions []string `json:"permissions,omitempty,omitzero"`
 }
 
 // Activity A sandbox that was active.
@@ -414,8 +466,22 @@ type CreateRegistry struct {
 }
 
 // CreateSandbox Request to create a sandbox, from at most one of a template, a snapshot
-// id and a snapshot name.
+// id and a snapshot name; from the server's default otherwise.
 type CreateSandbox struct {
+	// AccessDelegation Lets what runs in a sandbox call the LangSmith API as its creator, who
+	// must have each of the permissions.
+	AccessDelegation AccessDelegation `json:"access_delegation,omitempty,omitzero"`
+
+	// CPUMillicores CPU in thousandths of a core; comes before `vcpus`.
+	CPUMillicores int `json:"cpu_millicores,omitempty,omitzero"`
+
+	// DeleteAfterStopSeconds Seconds from a stop to deletion, a multiple of 60; 0 is never, the
+	// server's choice, typically 14 days, if absent.
+	DeleteAfterStopSeconds *int `json:"delete_after_stop_seconds,omitempty"`
+
+	// EnvVars Environment variables by name.
+	EnvVars EnvVars `json:"env_vars,omitempty,omitzero"`
+
 	// FSCapacityBytes Root disk in bytes.
 	FSCapacityBytes int64 `json:"fs_capacity_bytes,omitempty,omitzero"`
 
@@ -423,20 +489,45 @@ type CreateSandbox struct {
 	// (generation 1) or stopped, a multiple of 60; 0 is never, 600 if absent.
 	IdleTTLSeconds *int `json:"idle_ttl_seconds,omitempty"`
 
+	// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
 	// MemBytes Memory in bytes.
 	MemBytes int64 `json:"mem_bytes,omitempty,omitzero"`
 
 	// Name Unique in the workspace; the server chooses one if absent.
 	Name string `json:"name,omitempty,omitzero"`
 
+	// Persistent Whether files outlive a stop; true if absent.
+	Persistent *bool `json:"persistent,omitempty"`
+
+	// PreserveMemoryOnStop Whether a stop keeps the memory, which takes a persistent sandbox.
+	PreserveMemoryOnStop bool `json:"preserve_memory_on_stop,omitempty,omitzero"`
+
 	// ProxyConfig Rules for what a sandbox sends to the network.
 	ProxyConfig ProxyConfig `json:"proxy_config,omitempty,omitzero"`
+
+	// RestoreMemory Whether to resume from the snapshot's memory: true is refused if it
+	// has none, false boots afresh, and absent resumes if it can.
+	RestoreMemory *bool `json:"restore_memory,omitempty"`
+
+	// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+	// and `cwd`. User and directory of a command replace those of the
+	// sandbox; variables are added, and so are a sandbox's own `env_vars`
+	// before them.
+	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
+
+	// Snapshot Snapshot to boot from, `name` or `name:tag`.
+	Snapshot string `json:"snapshot,omitempty,omitzero"`
 
 	// SnapshotID Snapshot to boot from.
 	SnapshotID string `json:"snapshot_id,omitempty,omitzero"`
 
-	// SnapshotName Name of the snapshot to boot from.
+	// SnapshotName Name of the snapshot to boot from; the older name of `snapshot`.
 	SnapshotName string `json:"snapshot_name,omitempty,omitzero"`
+
+	// TagValueIDs Values of workspace tags to give it.
+	TagValueIDs []string `json:"tag_value_ids,omitempty,omitzero"`
 
 	// TemplateName Template to make it from.
 	TemplateName string `json:"template_name,omitempty,omitzero"`
@@ -490,8 +581,17 @@ type CreateVolume struct {
 	WaitForReady *bool `json:"wait_for_ready,omitempty"`
 }
 
+// CreatedBy Whose things to list.
+type CreatedBy string
+
+// DelegationMode Whether all of the creator's permissions are delegated, or those listed.
+type DelegationMode string
+
 // Empty An object of which no members are defined.
 type Empty = map[string]interface{}
+
+// EnvVars Environment variables by name.
+type EnvVars = map[string]string
 
 // ErrorDetail A standard error, a list of input problems, or a text.
 type ErrorDetail struct {
@@ -564,7 +664,10 @@ type ExecuteFrame struct {
 	// Pty Whether the command gets a terminal; all output is then `stdout`.
 	Pty bool `json:"pty,omitempty,omitzero"`
 
-	// RunConfig How a command runs; excludes `env` and `cwd`.
+	// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+	// and `cwd`. User and directory of a command replace those of the
+	// sandbox; variables are added, and so are a sandbox's own `env_vars`
+	// before them.
 	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
 
 	// Shell Shell; `/bin/bash` if absent.
@@ -679,6 +782,9 @@ type KillFrame struct {
 	// here, are ignored.
 	Type FrameType `json:"type"`
 }
+
+// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+type Labels = map[string]string
 
 // NextCursor The cursor of the next page, null or absent on the last. A page may be
 // empty and not be the last.
@@ -952,7 +1058,10 @@ type ResourceSpec struct {
 	Storage string `json:"storage,omitempty,omitzero"`
 }
 
-// RunConfig How a command runs; excludes `env` and `cwd`.
+// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+// and `cwd`. User and directory of a command replace those of the
+// sandbox; variables are added, and so are a sandbox's own `env_vars`
+// before them.
 type RunConfig struct {
 	// EnvVars Environment variables added to the sandbox's own.
 	EnvVars map[string]string `json:"env_vars,omitempty,omitzero"`
@@ -966,11 +1075,24 @@ type RunConfig struct {
 
 // Sandbox A sandbox.
 type Sandbox struct {
+	// AccessDelegation Lets what runs in a sandbox call the LangSmith API as its creator, who
+	// must have each of the permissions.
+	AccessDelegation AccessDelegation `json:"access_delegation,omitempty,omitzero"`
+
+	// CPUMillicores CPU in thousandths of a core.
+	CPUMillicores int `json:"cpu_millicores,omitempty,omitzero"`
+
 	// CreatedAt When it was created.
 	CreatedAt time.Time `json:"created_at,omitempty,omitzero"`
 
+	// CreatedBy Who created it.
+	CreatedBy string `json:"created_by,omitempty,omitzero"`
+
 	// DataplaneURL Base URL for commands and files; its path is kept.
 	DataplaneURL string `json:"dataplane_url,omitempty,omitzero"`
+
+	// DeleteAfterStopSeconds Seconds from a stop to deletion; 0 is never.
+	DeleteAfterStopSeconds int `json:"delete_after_stop_seconds,omitempty,omitzero"`
 
 	// ExpiresAt When `ttl_seconds` ends it.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
@@ -984,14 +1106,32 @@ type Sandbox struct {
 	// IdleTTLSeconds Seconds without commands or file access until it is deleted (generation 1) or stopped; 0 is never.
 	IdleTTLSeconds int `json:"idle_ttl_seconds,omitempty,omitzero"`
 
+	// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
 	// MemBytes Memory in bytes.
 	MemBytes int64 `json:"mem_bytes,omitempty,omitzero"`
 
 	// Name Display name.
 	Name string `json:"name"`
 
+	// Persistent Whether files outlive a stop; they do if absent.
+	Persistent *bool `json:"persistent,omitempty"`
+
+	// PreserveMemoryOnStop Whether a stop keeps the memory.
+	PreserveMemoryOnStop bool `json:"preserve_memory_on_stop,omitempty,omitzero"`
+
 	// ProxyConfig Rules for what a sandbox sends to the network.
 	ProxyConfig ProxyConfig `json:"proxy_config,omitempty,omitzero"`
+
+	// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+	// and `cwd`. User and directory of a command replace those of the
+	// sandbox; variables are added, and so are a sandbox's own `env_vars`
+	// before them.
+	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
+
+	// SizeClass Size as the server calls it.
+	SizeClass string `json:"size_class,omitempty,omitzero"`
 
 	// SnapshotID Snapshot it was booted from.
 	SnapshotID string `json:"snapshot_id,omitempty,omitzero"`
@@ -1002,6 +1142,9 @@ type Sandbox struct {
 	// StatusMessage Reason when it failed.
 	StatusMessage string `json:"status_message,omitempty,omitzero"`
 
+	// StoppedAt When it stopped; absent while it runs.
+	StoppedAt time.Time `json:"stopped_at,omitempty,omitzero"`
+
 	// TemplateName Template it was made from.
 	TemplateName string `json:"template_name,omitempty,omitzero"`
 
@@ -1011,16 +1154,26 @@ type Sandbox struct {
 	// UpdatedAt When it was last changed.
 	UpdatedAt time.Time `json:"updated_at,omitempty,omitzero"`
 
+	// UpdatedBy Who last changed it.
+	UpdatedBy string `json:"updated_by,omitempty,omitzero"`
+
 	// VCPUs Virtual CPUs.
 	VCPUs int `json:"vcpus,omitempty,omitzero"`
 }
 
 // SandboxList One page of sandboxes.
 type SandboxList struct {
+	// Items The sandboxes of this page.
+	Items []Sandbox `json:"items"`
+
+	// NextCursor The cursor of the next page, null or absent on the last. A page may be
+	// empty and not be the last.
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+
 	// Offset The offset of the next page; 0 or absent on the last.
 	Offset NextOffset `json:"offset,omitempty,omitzero"`
 
-	// Sandboxes The sandboxes of this page.
+	// Sandboxes The same as `items`; deprecated in generation 2.
 	Sandboxes []Sandbox `json:"sandboxes"`
 }
 
@@ -1029,6 +1182,12 @@ type SandboxSortBy string
 
 // SandboxUpdate Change to a sandbox; absent members stay as they are.
 type SandboxUpdate struct {
+	// CPUMillicores CPU in thousandths of a core from the next start on; comes before `vcpus`.
+	CPUMillicores int `json:"cpu_millicores,omitempty,omitzero"`
+
+	// DeleteAfterStopSeconds Seconds from a stop to deletion, a multiple of 60; 0 is never. Moves the deadline of a stopped sandbox.
+	DeleteAfterStopSeconds *int `json:"delete_after_stop_seconds,omitempty"`
+
 	// FSCapacityBytes Root disk in bytes from the next start on.
 	FSCapacityBytes int64 `json:"fs_capacity_bytes,omitempty,omitzero"`
 
@@ -1043,6 +1202,15 @@ type SandboxUpdate struct {
 
 	// ProxyConfig Rules for what a sandbox sends to the network.
 	ProxyConfig ProxyConfig `json:"proxy_config,omitempty,omitzero"`
+
+	// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+	// and `cwd`. User and directory of a command replace those of the
+	// sandbox; variables are added, and so are a sandbox's own `env_vars`
+	// before them.
+	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
+
+	// TagValueIDs Values of workspace tags in place of those it has.
+	TagValueIDs []string `json:"tag_value_ids,omitempty,omitzero"`
 
 	// TTLSeconds Seconds from creation to deletion, a multiple of 60; 0 is never.
 	TTLSeconds *int `json:"ttl_seconds,omitempty"`
@@ -1337,6 +1505,9 @@ type Offset = int
 // PageSize defines model for PageSize.
 type PageSize = int
 
+// SortOrder Order of a sort.
+type SortOrder = SortDirection
+
 // BadRequest Error envelope; `detail` has one of three shapes.
 type BadRequest = ErrorResponse
 
@@ -1402,11 +1573,29 @@ type ListSandboxesParams struct {
 	// TemplateName Only sandboxes made from this template.
 	TemplateName *string `form:"template_name,omitempty" json:"template_name,omitempty"`
 
+	// CreatedBy Only one's own sandboxes.
+	CreatedBy *CreatedBy `form:"created_by,omitempty" json:"created_by,omitempty"`
+
+	// Labels Only sandboxes with all these labels, each `key` or `key=value`.
+	Labels []string `form:"label,omitempty" json:"label,omitempty,omitzero"`
+
+	// TagValueIDs Only sandboxes with all these workspace tag values.
+	TagValueIDs []string `form:"tag_value_id,omitempty" json:"tag_value_id,omitempty,omitzero"`
+
 	// SortBy Field to sort by; `created_at` if absent.
 	SortBy *SandboxSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortDirection Order of the sort; `desc` if absent.
 	SortDirection *SortDirection `form:"sort_direction,omitempty" json:"sort_direction,omitempty"`
+
+	// SortOrder Order of the sort; the newer name of `sort_direction`, and comes first.
+	SortOrder *SortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize Most items to return; 50 if absent.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor Where to go on, the `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DownloadParams defines parameters for Download.
@@ -3062,6 +3251,42 @@ func NewListSandboxesRequest(server string, params *ListSandboxesParams) (*http.
 
 		}
 
+		if params.CreatedBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_by", *params.CreatedBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Labels != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "label", params.Labels, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TagValueIDs != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag_value_id", params.TagValueIDs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.SortBy != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -3077,6 +3302,42 @@ func NewListSandboxesRequest(server string, params *ListSandboxesParams) (*http.
 		if params.SortDirection != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_direction", *params.SortDirection, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SortOrder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_order", *params.SortOrder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -30,6 +30,10 @@ var cursorLists = map[string]cursorList{
 		return names(c.Registries.List(ctx, &sandboxclient.ListRegistriesParams{Limit: p.limit, Offset: p.offset, PageSize: p.pageSize, Cursor: p.cursor}),
 			func(v *sandboxclient.Registry) string { return v.Name })
 	}},
+	"/boxes": {"sandboxes", func(ctx context.Context, c *sandboxclient.Client, p paging) iter.Seq2[string, error] {
+		return names(c.List(ctx, &sandboxclient.ListSandboxesParams{Limit: p.limit, Offset: p.offset, PageSize: p.pageSize, Cursor: p.cursor}),
+			func(sb *sandboxclient.Sandbox) string { return sb.Name() })
+	}},
 }
 
 // TestCostsByCursor: this list has no other style, and sends all it was asked.

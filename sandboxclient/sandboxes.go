@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -77,24 +78,62 @@ func checkCreate(op string, req *CreateSandbox) error {
 	ck := checks{op: op}
 	ck.optionalName("name", req.Name)
 	sources := 0
-	for _, s := range []string{req.TemplateName, req.SnapshotID, req.SnapshotName} {
+	for _, s := range []string{req.TemplateName, req.SnapshotID, req.SnapshotName, req.Snapshot} {
 		if s != "" {
 			sources++
 		}
 	}
 	if sources > 1 {
-		ck.fail("source", "is named more than once; set one of TemplateName, SnapshotID and SnapshotName")
+		ck.fail("source", "is named more than once; set one of TemplateName, SnapshotID, SnapshotName and Snapshot")
 	}
 	ck.ttl("TTL", req.TTLSeconds)
 	ck.ttl("idle TTL", req.IdleTTLSeconds)
+	ck.ttl("time from stop to deletion", req.DeleteAfterStopSeconds)
 	ck.atLeastZero("timeout", int64(req.Timeout))
-	checkSizes(&ck, req.VCPUs, req.MemBytes, req.FSCapacityBytes)
+	checkSizes(&ck, req.VCPUs, req.CPUMillicores, req.MemBytes, req.FSCapacityBytes)
 	checkProxy(&ck, req.ProxyConfig)
+	ck.env("environment variables", req.EnvVars)
+	ck.runConfig(req.RunConfig)
+	ck.delegation(req.AccessDelegation)
+	if req.PreserveMemoryOnStop && req.Persistent != nil && !*req.Persistent {
+		ck.fail("preserved memory", "takes a persistent sandbox")
+	}
 	return ck.err
 }
 
-func checkSizes(ck *checks, vcpus int, memory, disk int64) {
+func (c *checks) env(argument string, env map[string]string) {
+	for name := range env {
+		if strings.TrimSpace(name) == "" || strings.ContainsAny(name, "=\x00") {
+			c.fail(argument, "have the name %q", name)
+		}
+	}
+}
+
+func (c *checks) runConfig(r RunConfig) {
+	if r.WorkDir != "" && !strings.HasPrefix(r.WorkDir, "/") {
+		c.fail("working directory", "is %q, not an absolute path", r.WorkDir)
+	}
+	c.env("environment variables of the run config", r.EnvVars)
+}
+
+func (c *checks) delegation(d AccessDelegation) {
+	switch {
+	case d.Mode == "" && len(d.Permissions) == 0:
+	case d.Mode == DelegateInherited && len(d.Permissions) > 0:
+		c.fail("access delegation", "has permissions, which %s takes from the creator", d.Mode)
+	case d.Mode == DelegateExplicit && len(d.Permissions) == 0:
+		c.fail("access delegation", "has no permissions, which %s needs", d.Mode)
+	case d.Mode != DelegateInherited && d.Mode != DelegateExplicit:
+		c.fail("access delegation", "has mode %q; use %s or %s", d.Mode, DelegateInherited, DelegateExplicit)
+	}
+	for _, p := range d.Permissions {
+		c.required("permission", p)
+	}
+}
+
+func checkSizes(ck *checks, vcpus, millicores int, memory, disk int64) {
 	ck.atLeastZero("number of CPUs", int64(vcpus))
+	ck.atLeastZero("CPU", int64(millicores))
 	ck.atLeastZero("memory", memory)
 	ck.atLeastZero("disk", disk)
 }
@@ -139,9 +178,11 @@ func (c *Client) getInfo(ctx context.Context, name string) (*Info, error) {
 // List yields sandboxes (GET /boxes), page by page; params may be nil. The
 // error, if any, comes last.
 func (c *Client) List(ctx context.Context, params *ListSandboxesParams) iter.Seq2[*Sandbox, error] {
-	paging := func(q *ListSandboxesParams) paging { return paging{offset: &q.Offset} }
+	paging := func(q *ListSandboxesParams) paging {
+		return paging{&q.Limit, &q.Offset, &q.PageSize, &q.Cursor}
+	}
 	infos := list(ctx, "list sandboxes", params, paging, c.api.ListSandboxes, func(l *gen.SandboxList) page[Info] {
-		return page[Info]{items: l.Sandboxes, offset: l.Offset}
+		return page[Info]{items(l.Items, l.Sandboxes), l.Offset, l.NextCursor}
 	})
 	return func(yield func(*Sandbox, error) bool) {
 		for info, err := range infos {
@@ -182,8 +223,10 @@ func (c *Client) Update(ctx context.Context, name string, update *SandboxUpdate)
 	ck.optionalName("new name", body.Name)
 	ck.ttl("TTL", body.TTLSeconds)
 	ck.ttl("idle TTL", body.IdleTTLSeconds)
-	checkSizes(&ck, body.VCPUs, body.MemBytes, body.FSCapacityBytes)
+	ck.ttl("time from stop to deletion", body.DeleteAfterStopSeconds)
+	checkSizes(&ck, body.VCPUs, body.CPUMillicores, body.MemBytes, body.FSCapacityBytes)
 	checkProxy(&ck, body.ProxyConfig)
+	ck.runConfig(body.RunConfig)
 	if ck.err != nil {
 		return nil, ck.err
 	}

@@ -63,6 +63,15 @@ type (
 	// StatusReport is the state of a sandbox and the reason of a failure.
 	StatusReport = gen.StatusReport
 
+	// RunConfig is how the commands of a sandbox run.
+	RunConfig = gen.RunConfig
+	// AccessDelegation lets a sandbox call the LangSmith API as its creator.
+	AccessDelegation = gen.AccessDelegation
+	// DelegationMode says which of the creator's permissions are delegated.
+	DelegationMode = gen.DelegationMode
+	// CreatedBy says whose things to list.
+	CreatedBy = gen.CreatedBy
+
 	// BatchDeleteResult says which names were deleted and which were not.
 	BatchDeleteResult = gen.BatchDeleteResult
 	// Skipped is a name that was not deleted, and why.
@@ -109,6 +118,14 @@ const (
 	StatusDeleting     = gen.StatusDeleting
 )
 
+// Permissions that a sandbox gets, and whose things to list.
+const (
+	DelegateInherited = gen.DelegateInherited
+	DelegateExplicit  = gen.DelegateExplicit
+
+	CreatedByMe = gen.CreatedByMe
+)
+
 // Ways to log in to a registry, kinds of registries, and their search modes.
 const (
 	RegistryAuthDockerConfig = gen.RegistryAuthDockerConfig
@@ -135,6 +152,10 @@ const (
 	SandboxSortByStatus       = gen.SandboxSortByStatus
 	SandboxSortByCreatedAt    = gen.SandboxSortByCreatedAt
 	SandboxSortByTemplateName = gen.SandboxSortByTemplateName
+
+	SandboxSortByStoppedAt              = gen.SandboxSortByStoppedAt
+	SandboxSortByIdleTTLSeconds         = gen.SandboxSortByIdleTTLSeconds
+	SandboxSortByDeleteAfterStopSeconds = gen.SandboxSortByDeleteAfterStopSeconds
 
 	TemplateSortByName      = gen.TemplateSortByName
 	TemplateSortByImage     = gen.TemplateSortByImage

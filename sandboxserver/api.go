@@ -103,7 +103,7 @@ func (a api) DeletePool(ctx context.Context, r genserver.DeletePoolRequestObject
 
 func (a api) ListSandboxes(ctx context.Context, r genserver.ListSandboxesRequestObject) (genserver.ListSandboxesResponseObject, error) {
 	out, err := a.listBoxes(r.Params)
-	for i := range out.Sandboxes {
+	for i := range out.Sandboxes { // and Items, which are the same
 		out.Sandboxes[i] = addressed(ctx, out.Sandboxes[i])
 	}
 	return genserver.ListSandboxes200JSONResponse(out), err

@@ -3,6 +3,7 @@ package sandboxserver
 import (
 	"context"
 	"errors"
+	"maps"
 	"syscall"
 	"time"
 
@@ -20,9 +21,12 @@ type box struct {
 	status     gen.Status
 	message    string
 	ttl, idle  int // seconds, 0 is off
+	afterStop  int // likewise, from a stop to deletion
+	stopped    time.Time
 	sizes      sizes
 	amounts    amounts
 	proxy      gen.ProxyConfig
+	traits     traits
 
 	active time.Time // when a command or a file access last ended
 	busy   int       // how many are going on
@@ -39,9 +43,18 @@ type box struct {
 
 // sizes are the integers of a request, kept to be returned.
 type sizes struct {
-	vcpus  int
-	memory int64
-	disk   int64
+	vcpus      int
+	millicores int
+	memory     int64
+	disk       int64
+}
+
+// cpu is what the sizes say of CPU in thousandths of a core, 0 is nothing.
+func (s sizes) cpu() int64 {
+	if s.millicores > 0 {
+		return int64(s.millicores)
+	}
+	return int64(s.vcpus) * 1000
 }
 
 // up reports whether a sandbox takes CPU and memory.
@@ -61,7 +74,9 @@ func (e *engine) boxView(b *box) gen.Sandbox {
 	v := gen.Sandbox{
 		ID: b.id, Name: b.name, Status: b.status, StatusMessage: b.message,
 		TTLSeconds: b.ttl, IdleTTLSeconds: b.idle, ExpiresAt: b.expires(),
-		VCPUs: b.sizes.vcpus, MemBytes: b.sizes.memory, FSCapacityBytes: b.sizes.disk,
+		DeleteAfterStopSeconds: b.afterStop, StoppedAt: b.stopped,
+		VCPUs: b.sizes.vcpus, CPUMillicores: b.sizes.millicores, MemBytes: b.sizes.memory, FSCapacityBytes: b.sizes.disk,
+		Labels: maps.Clone(b.traits.labels), Persistent: new(!b.traits.transient), RunConfig: b.traits.runs,
 		ProxyConfig: redact(b.proxy), CreatedAt: b.created, UpdatedAt: b.updated,
 	}
 	v.TemplateName = e.templateName(b)
@@ -77,7 +92,7 @@ func (e *engine) templateName(b *box) string {
 
 // start begins a start. mu is held.
 func (e *engine) start(b *box, timeout time.Duration) *transition {
-	b.status, b.message = gen.StatusProvisioning, ""
+	b.status, b.message, b.stopped = gen.StatusProvisioning, "", time.Time{}
 	spec := runtime.Spec{
 		ID: b.id, HostNetwork: e.cfg.HostNetwork,
 		Mounts: e.runtimeMounts(e.templates.byID[b.templateID]),
@@ -150,14 +165,18 @@ func (e *engine) watch(run context.Context, b *box, sb runtime.Sandbox) {
 	e.stop(b)
 }
 
-// stop begins to stop a ready sandbox. mu is held and the engine is open.
+// stop begins to stop a ready sandbox. The files of one that is not persistent
+// go with its processes. mu is held and the engine is open.
 func (e *engine) stop(b *box) *transition {
-	b.status = gen.StatusStopped
+	b.status, b.stopped = gen.StatusStopped, time.Now().UTC()
 	b.halt()
 	e.arm(b)
 	e.fillAll()
-	sb := b.sb
-	b.last = e.begin(b.last, sb.Stop)
+	end := b.sb.Stop
+	if b.traits.transient {
+		end = b.sb.Close
+	}
+	b.last = e.begin(b.last, end)
 	return b.last
 }
 

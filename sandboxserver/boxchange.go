@@ -1,9 +1,9 @@
 package sandboxserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -30,16 +30,14 @@ func (e *engine) updateBox(name string, req gen.SandboxUpdate) (view gen.Sandbox
 		if err != nil {
 			return err
 		}
+		if err := checkRuns(req.RunConfig); err != nil {
+			return err
+		}
 		if err := e.boxes.rename(b, req.Name); err != nil {
 			return err
 		}
 		b.proxy, b.sizes, b.amounts = proxy, size, counted
-		if req.TTLSeconds != nil {
-			b.ttl = *req.TTLSeconds
-		}
-		if req.IdleTTLSeconds != nil {
-			b.idle = *req.IdleTTLSeconds
-		}
+		b.apply(req)
 		b.updated = time.Now().UTC()
 		e.arm(b)
 		view = e.boxView(b)
@@ -47,15 +45,38 @@ func (e *engine) updateBox(name string, req gen.SandboxUpdate) (view gen.Sandbox
 	})
 }
 
+// apply enters what a change says of timers and traits.
+func (b *box) apply(req gen.SandboxUpdate) {
+	setTimers(
+		timer{&b.ttl, req.TTLSeconds}, timer{&b.idle, req.IdleTTLSeconds}, timer{&b.afterStop, req.DeleteAfterStopSeconds},
+	)
+	b.traits.runs = layered(b.traits.runs, req.RunConfig)
+	if req.TagValueIDs != nil {
+		b.traits.tags = req.TagValueIDs
+	}
+}
+
+// timer is one of a sandbox, and what a request says of it; nil is nothing.
+type timer struct{ into, asked *int }
+
+func setTimers(timers ...timer) {
+	for _, t := range timers {
+		if t.asked != nil {
+			*t.into = *t.asked
+		}
+	}
+}
+
 // resizedBox works out the new sizes of a sandbox and whether they fit. mu is
 // held.
 func (e *engine) resizedBox(b *box, req gen.SandboxUpdate) (sizes, amounts, error) {
 	s, a := b.sizes, b.amounts
-	if req.VCPUs > maxVCPUs {
-		return s, a, invalid(fmt.Sprintf("vcpus must be at most %d", maxVCPUs), "vcpus")
+	if err := checkCPU(req.VCPUs, req.CPUMillicores); err != nil {
+		return s, a, err
 	}
-	if req.VCPUs > 0 {
-		s.vcpus, a.cpu = req.VCPUs, int64(req.VCPUs)*1000
+	if req.VCPUs > 0 || req.CPUMillicores > 0 {
+		s.vcpus, s.millicores = cmp.Or(req.VCPUs, s.vcpus), req.CPUMillicores
+		a.cpu = s.cpu()
 	}
 	if req.MemBytes > 0 {
 		s.memory, a.memory = req.MemBytes, req.MemBytes

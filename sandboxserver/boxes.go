@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	defaultIdle       = 600 // seconds
+	defaultIdle       = 600               // seconds
+	defaultAfterStop  = 14 * 24 * 60 * 60 // seconds
 	defaultBoxTimeout = 30 * time.Second
 	maxVCPUs          = 1 << 16
 )
@@ -44,33 +45,52 @@ func newBox(req gen.CreateSandbox) (*box, error) {
 		return nil, err
 	}
 	if extra := extraSource(req); extra != "" {
-		return nil, invalid("template_name, snapshot_id and snapshot_name exclude each other", extra)
+		return nil, invalid("template_name, snapshot_id, snapshot_name and snapshot exclude each other", extra)
 	}
-	if snapshot := cmp.Or(req.SnapshotID, req.SnapshotName); snapshot != "" {
+	if snapshot := cmp.Or(req.SnapshotID, req.SnapshotName, req.Snapshot); snapshot != "" {
 		return nil, problem(400, codeSnapshotNotFound, "snapshot %q not found: this server has no snapshots yet", snapshot)
 	}
-	b := &box{idle: defaultIdle, sizes: sizes{vcpus: req.VCPUs, memory: req.MemBytes, disk: req.FSCapacityBytes}}
-	if req.VCPUs > maxVCPUs {
-		return nil, invalid(fmt.Sprintf("vcpus must be at most %d", maxVCPUs), "vcpus")
+	b := &box{
+		idle: defaultIdle, afterStop: defaultAfterStop,
+		sizes: sizes{vcpus: req.VCPUs, millicores: req.CPUMillicores, memory: req.MemBytes, disk: req.FSCapacityBytes},
 	}
-	if req.IdleTTLSeconds != nil {
-		b.idle = *req.IdleTTLSeconds
+	if err := checkCPU(req.VCPUs, req.CPUMillicores); err != nil {
+		return nil, err
 	}
-	if req.TTLSeconds != nil {
-		b.ttl = *req.TTLSeconds
+	if req.TemplateName != "" {
+		b.afterStop = 0 // the first generation deletes without a stop
 	}
+	setTimers(
+		timer{&b.ttl, req.TTLSeconds}, timer{&b.idle, req.IdleTTLSeconds}, timer{&b.afterStop, req.DeleteAfterStopSeconds},
+	)
 	var err error
+	if b.traits, err = newTraits(req); err != nil {
+		return nil, err
+	}
 	b.proxy, err = storedProxy(req.ProxyConfig, gen.ProxyConfig{})
 	return b, err
 }
 
+func checkCPU(vcpus, millicores int) error {
+	if vcpus > maxVCPUs {
+		return invalid(fmt.Sprintf("vcpus must be at most %d", maxVCPUs), "vcpus")
+	}
+	if millicores > maxVCPUs*1000 {
+		return invalid(fmt.Sprintf("cpu_millicores must be at most %d", maxVCPUs*1000), "cpu_millicores")
+	}
+	return nil
+}
+
 // extraSource names the second source of a request, which is one too many.
 func extraSource(req gen.CreateSandbox) string {
-	switch {
-	case req.TemplateName != "" && req.SnapshotID != "":
-		return "snapshot_id"
-	case cmp.Or(req.TemplateName, req.SnapshotID) != "" && req.SnapshotName != "":
-		return "snapshot_name"
+	named := false
+	for _, source := range []struct{ member, value string }{
+		{"template_name", req.TemplateName}, {"snapshot_id", req.SnapshotID}, {"snapshot_name", req.SnapshotName}, {"snapshot", req.Snapshot},
+	} {
+		if source.value != "" && named {
+			return source.member
+		}
+		named = named || source.value != ""
 	}
 	return ""
 }
@@ -134,8 +154,8 @@ func (b *box) take(t *template) {
 			b.proxy = cloneProxy(t.proxy)
 		}
 	}
-	if b.sizes.vcpus > 0 {
-		b.amounts.cpu = int64(b.sizes.vcpus) * 1000
+	if cpu := b.sizes.cpu(); cpu > 0 {
+		b.amounts.cpu = cpu
 	}
 	if b.sizes.memory > 0 {
 		b.amounts.memory = b.sizes.memory
@@ -181,25 +201,46 @@ func (e *engine) boxStatus(name string) (out gen.StatusReport, err error) {
 
 func (e *engine) listBoxes(p gen.ListSandboxesParams) (out gen.SandboxList, err error) {
 	l := listing[*box]{
-		direction: value(p.SortDirection), nameContains: value(p.NameContains), limit: value(p.Limit), offset: value(p.Offset),
+		order: "sandboxes " + string(value(p.SortBy)), key: e.boxKey(value(p.SortBy)),
+		direction: cmp.Or(value(p.SortOrder), value(p.SortDirection)), nameContains: value(p.NameContains),
+		limit: cmp.Or(value(p.PageSize), value(p.Limit)), offset: value(p.Offset), cursor: value(p.Cursor),
 		keep: func(b *box) bool {
-			return (p.Status == nil || b.status == *p.Status) && (p.TemplateName == nil || e.templateName(b) == *p.TemplateName)
+			return (p.Status == nil || b.status == *p.Status) && (p.TemplateName == nil || e.templateName(b) == *p.TemplateName) &&
+				b.traits.labelled(p.Labels) && b.traits.tagged(p.TagValueIDs)
 		},
 	}
-	switch value(p.SortBy) {
-	case gen.SandboxSortByCreatedAt, "": // as it is
-	case gen.SandboxSortByName:
-		l.key = byName[*box]
-	case gen.SandboxSortByStatus:
-		l.key = func(b *box) string { return string(b.status) }
-	case gen.SandboxSortByTemplateName:
-		l.key = e.templateName
-	}
 	return out, e.look(func() error {
-		page, next := l.page(e.boxes.all())
-		out = gen.SandboxList{Sandboxes: views(page, e.boxView), Offset: next}
-		return nil
+		page, err := l.pages(e.boxes.all())
+		items := views(page.items, e.boxView)
+		out = gen.SandboxList{Items: items, Sandboxes: items, Offset: page.offset, NextCursor: page.cursor}
+		return err
 	})
+}
+
+// boxKey is what sandboxes are sorted by; nil is their creation.
+func (e *engine) boxKey(by gen.SandboxSortBy) func(*box) string {
+	number := func(n int64) string { return fmt.Sprintf("%020d", n) }
+	switch by {
+	case gen.SandboxSortByCreatedAt:
+	case gen.SandboxSortByName:
+		return byName[*box]
+	case gen.SandboxSortByStatus:
+		return func(b *box) string { return string(b.status) }
+	case gen.SandboxSortByTemplateName:
+		return e.templateName
+	case gen.SandboxSortByStoppedAt:
+		return func(b *box) string {
+			if b.stopped.IsZero() {
+				return ""
+			}
+			return number(b.stopped.UnixNano())
+		}
+	case gen.SandboxSortByIdleTTLSeconds:
+		return func(b *box) string { return number(int64(b.idle)) }
+	case gen.SandboxSortByDeleteAfterStopSeconds:
+		return func(b *box) string { return number(int64(b.afterStop)) }
+	}
+	return nil
 }
 
 func (e *engine) deleteBox(ctx context.Context, name string) error {

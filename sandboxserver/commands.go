@@ -22,7 +22,7 @@ func (e *engine) newCommands(b *box) *session.Store {
 	sb := b.sb
 	commands := session.NewStore(b.run, session.Options{
 		Start: func(ctx context.Context, spec session.Spec) (*session.Running, error) {
-			running, err := startStreams(ctx, sb, spec.Command)
+			running, err := startStreams(ctx, sb, e.prepared(b, spec.Command))
 			if err != nil {
 				return nil, err
 			}

@@ -13,7 +13,7 @@
 // # What it serves
 //
 // Volumes, templates, pools, sandboxes and usage of the API's first
-// generation, and registries of both, under /v2/sandboxes and /api/v2/sandboxes alike. Commands and
+// generation, sandboxes of the second, and registries, under /v2/sandboxes and /api/v2/sandboxes alike. Commands and
 // files of a sandbox are below its dataplane_url, and below both prefixes at
 // {sandbox name or id}/execute, /execute/ws, /upload and /download.
 //
@@ -66,8 +66,9 @@
 //   - There are no snapshots, service URLs or tunnels, and no proxy: proxy
 //     configurations are kept and returned, not enforced. Registries are kept
 //     and nothing is pulled from them; those that log in with an AWS role are
-//     refused with status 501 and code NotSupported, like the costs of usage
-//     and all else that one machine does not have.
+//     refused with status 501 and code NotSupported, like the costs of usage,
+//     memory that outlives a stop, delegated access, users besides root, and
+//     all else that one machine does not have.
 //   - Sandboxes end with the server; volumes, templates, pools and registries
 //     survive it where a data directory is given.
 //   - There is no socket to the client's SSH agent, and commands run as the

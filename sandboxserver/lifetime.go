@@ -24,8 +24,9 @@ func (b *box) expires() time.Time {
 }
 
 // due is what happens to a sandbox next if nobody uses it, and when. Idle
-// sandboxes of templates are deleted, others stop, as the API has it. A
-// command that runs is activity for as long as it runs.
+// sandboxes of templates are deleted, others stop and are deleted after a
+// while, as the API has it. A command that runs is activity for as long as it
+// runs.
 func (b *box) due(now time.Time) (ending, time.Time) {
 	what, at := endNever, time.Time{}
 	if b.status == gen.StatusDeleting {
@@ -33,6 +34,11 @@ func (b *box) due(now time.Time) (ending, time.Time) {
 	}
 	if b.ttl > 0 {
 		what, at = endDelete, b.expires()
+	}
+	if b.afterStop > 0 && b.status == gen.StatusStopped {
+		if end := b.stopped.Add(seconds(b.afterStop)); what == endNever || end.Before(at) {
+			what, at = endDelete, end
+		}
 	}
 	if b.idle == 0 || b.status != gen.StatusReady {
 		return what, at

@@ -108,8 +108,10 @@ func TestIdleDefault(t *testing.T) {
 		pass(time.Second)
 		expect(t, e, "plain", gen.StatusStopped)
 		expect(t, e, "templated", "")
-		pass(1000 * time.Hour)
+		pass(14*24*time.Hour - time.Second)
 		expect(t, e, "plain", gen.StatusStopped)
+		pass(time.Second)
+		expect(t, e, "plain", "")
 		expect(t, e, "forever", gen.StatusReady)
 		if n := fake.running(); n != 1 {
 			t.Errorf("%d run", n)
