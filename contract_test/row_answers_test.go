@@ -73,12 +73,24 @@ const (
 	emptyBatch = `{"deleted":[],"skipped":[]}`
 	fullBatch  = `{"deleted":["a"],"skipped":[{"name":"none","reason":"not found"}]}`
 
+	secretAnswer = `{"type":"opaque","value":"v","is_set":true}`
+	authAnswer   = `"aws":{"access_key_id":` + secretAnswer + `,"secret_access_key":` + secretAnswer + `,"role_arn":"arn","session_tags":{"a":"b"},"subject_scope":"s"},
+		"gcp":{"service_account_json":` + secretAnswer + `,"scopes":["s"],"workload_identity_provider":"p","service_account_email":"e","subject_scope":"s"},
+		"azure":{"tenant_id":"t","client_id":"c","resources":["r"],"subject_scope":"s","storage_account":"a","account_key":` + secretAnswer + `,"sas_token":` + secretAnswer + `}`
+
 	proxyAnswer = `{
 		"rules":[{"name":"r","type":"headers","enabled":false,"match_hosts":["h.test"],"match_paths":["/a"],"inject_headers":{"A":"b"},
-			"headers":[{"name":"n","type":"plaintext","value":"v"},{"name":"o","type":"opaque","is_set":true}]}],
-		"callbacks":[{"match_hosts":["h.test"],"url":"https://c.test","ttl_seconds":60,"request_headers":[{"name":"n","type":"opaque","value":"v","is_set":true}]}],
+			"headers":[{"name":"n","type":"plaintext","value":"v"},{"name":"o","type":"opaque","is_set":true}],
+			"match_headers":["a: b"],"env_vars":{"A":"b"},"rewrite":{"port":1,"host":"h","sandbox":"s","credentials":"keep"},"relay_id":"r","description":"d",` + authAnswer + `}],
+		"callbacks":[{"match_hosts":["h.test"],"url":"https://c.test","ttl_seconds":60,"full_request":true,"request_headers":[{"name":"n","type":"opaque","value":"v","is_set":true}]}],
 		"access_control":{"allow_list":["h.test"],"deny_list":["d.test"]},
-		"no_proxy":["localhost"]}`
+		"no_proxy":["localhost"],"description":"d"}`
+
+	mountsAnswer = `{"auth":{` + authAnswer + `},"mounts":[{"id":"m","type":"s3","mount_path":"/mnt","read_only":false,
+		"cache":{"max_size_bytes":1,"writeback_seconds":2},"encryption":{"kms_key":"k"},
+		"s3":{"bucket":"b","region":"r","endpoint_url":"u","prefix":"p","path_style":false},"gcs":{"bucket":"b","prefix":"p"},
+		"git":{"remote_url":"u","ref":{"type":"tag","name":"n"},"refresh_interval_seconds":1},
+		"contexthub":{"repo":"o/r","initial_pull_only":false},"azure_blob":{"storage_account":"a","container":"c","prefix":"p"}}]}`
 
 	fullTemplate = `{"id":"5e2f7f0a-0000-4000-8000-000000000003","name":"a","image":"python:3.12-slim",
 		"resources":{"cpu":"1","memory":"1Gi","storage":"2Gi"},"volume_mounts":[{"volume_name":"v","mount_path":"/data"}],
@@ -91,7 +103,8 @@ const (
 		"labels":{"l":"v"},"persistent":false,"preserve_memory_on_stop":true,"size_class":"large","created_by":"c","updated_by":"u",
 		"run_config":{"user":"u:g","work_dir":"/w","env_vars":{"A":"b"}},"access_delegation":{"mode":"EXPLICIT","permissions":["p"]},
 		"vcpus":2,"cpu_millicores":1500,"mem_bytes":8589934592,"fs_capacity_bytes":17179869184,
-		"proxy_config":` + proxyAnswer + `,"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
+		"proxy_config":` + proxyAnswer + `,"mount_config":` + mountsAnswer + `,
+		"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
 
 	fullUsage = `{"sandboxes_used":1,"sandboxes_limit":2,"sandbox_direct_count":3,"sandbox_pool_replicas_count":4,
 		"sandbox_running_count":5,"sandbox_stopped_count":6,"cpu_used_millicores":7,"cpu_limit_millicores":8,

@@ -36,6 +36,9 @@ var sandboxRows = []contractRow{
 		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{WaitForReady: new(false), ProxyConfig: denyingProxy()})
 		return keepInfo(f, sb, err)
 	}},
+	{op: "createSandbox", method: "Client.Create with mounts", drive: createWithMounts(0)},
+	{op: "createSandbox", method: "Client.Create with mounts and identities", drive: createWithMounts(1)},
+	{op: "createSandbox", method: "Client.Create with mounts and a token", drive: createWithMounts(2)},
 	{op: "createSandbox", method: "Client.Ephemeral", also: []string{"deleteSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		e, err := c.Ephemeral(ctx, nil)
 		if err != nil {
@@ -97,6 +100,13 @@ var sandboxRows = []contractRow{
 		v, err := c.DeleteBatch(ctx, f.box, "none")
 		return keep(f, v, err)
 	}},
+}
+
+func createWithMounts(auth int) driver {
+	return func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{MountConfig: fullMounts(mountAuths[auth])})
+		return keepInfo(f, sb, err)
+	}
 }
 
 // lifecycleRows need a sandbox in the state that their method starts from.

@@ -128,21 +128,3 @@ var poolRows = []contractRow{
 		return c.Pools.Delete(ctx, f.pool)
 	}},
 }
-
-// fullProxy has all that a proxy can be told, but for what excludes the rest.
-func fullProxy() sandboxclient.ProxyConfig {
-	headers := []sandboxclient.ProxyHeader{{Name: "authorization", Type: sandboxclient.ProxyHeaderOpaque, Value: "secret"}}
-	return sandboxclient.ProxyConfig{
-		AccessControl: sandboxclient.AccessControl{AllowList: []string{"h.test", "*.h.test"}},
-		Rules: []sandboxclient.ProxyRule{{
-			Name: "r", Type: "headers", Enabled: new(false), MatchHosts: []string{"h.test"}, MatchPaths: []string{"/a"},
-			InjectHeaders: map[string]string{"A": "b"}, Headers: headers,
-		}},
-		Callbacks: []sandboxclient.ProxyCallback{{MatchHosts: []string{"h.test"}, URL: "https://c.test", TTLSeconds: 60, RequestHeaders: headers}},
-		NoProxy:   []string{"localhost"},
-	}
-}
-
-func denyingProxy() sandboxclient.ProxyConfig {
-	return sandboxclient.ProxyConfig{AccessControl: sandboxclient.AccessControl{DenyList: []string{"h.test"}}}
-}

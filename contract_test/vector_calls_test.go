@@ -161,8 +161,6 @@ var vectorCalls = map[string]vectorCall{
 var laterOps = []string{
 	"Service", "ServiceRequest", "DownloadURL",
 	"CreateSnapshot", "CaptureSnapshot", "GetSnapshot", "ListSnapshots", "DeleteSnapshot", "WaitForSnapshot",
-	"BuildAWSAuth", "BuildContextHubMount", "BuildGCPAuth", "BuildGCSMount", "BuildGitMount", "BuildMountConfig",
-	"BuildOpaqueSecret", "BuildProxyConfig", "BuildS3Mount", "BuildWorkspaceSecret",
 }
 
 // replay makes the call and returns what was wrong with it.
@@ -174,7 +172,7 @@ func (v *vector) replay(ctx context.Context) []string {
 	var got any
 	c, err := sandboxclient.New(v.options(s)...)
 	if err == nil {
-		got, err = vectorCalls[v.Call.Op](ctx, c, v)
+		got, err = vectorCallOf(v.Call.Op)(ctx, c, v)
 	}
 	problems := slices.Concat(s.problems, v.judge(got, err))
 	if s.next < len(s.exchanges) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
@@ -44,6 +46,12 @@ func judgeOK(got any, want map[string]any) []string {
 	must(err)
 	var members map[string]any
 	must(json.Unmarshal(raw, &members))
+	if whole, ok := want["json"]; ok {
+		if diff := cmp.Diff(whole, any(members)); diff != "" {
+			return []string{"value (-want +got): " + diff}
+		}
+		return nil
+	}
 	var problems []string
 	for name, value := range want {
 		if !includes(members[name], value) {
@@ -118,7 +126,7 @@ var errorKinds = []struct {
 }
 
 func kindOf(err error) string {
-	if _, ok := errors.AsType[*sandboxclient.ArgumentError](err); ok {
+	if _, ok := errors.AsType[*sandboxclient.ArgumentError](err); ok || errors.Is(err, errUnwritable) {
 		return "InvalidArgument"
 	}
 	for _, k := range errorKinds {

@@ -138,6 +138,51 @@ func (e FrameType) Valid() bool {
 	}
 }
 
+// Defines values for GitRefType.
+const (
+	GitBranch GitRefType = "branch"
+	GitTag    GitRefType = "tag"
+)
+
+// Valid indicates whether the value is a known member of the GitRefType enum.
+func (e GitRefType) Valid() bool {
+	switch e {
+	case GitBranch:
+		return true
+	case GitTag:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MountType.
+const (
+	MountAzureBlob  MountType = "azure_blob"
+	MountContextHub MountType = "contexthub"
+	MountGCS        MountType = "gcs"
+	MountGit        MountType = "git"
+	MountS3         MountType = "s3"
+)
+
+// Valid indicates whether the value is a known member of the MountType enum.
+func (e MountType) Valid() bool {
+	switch e {
+	case MountAzureBlob:
+		return true
+	case MountContextHub:
+		return true
+	case MountGCS:
+		return true
+	case MountGit:
+		return true
+	case MountS3:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProxyHeaderType.
 const (
 	ProxyHeaderOpaque          ProxyHeaderType = "opaque"
@@ -222,6 +267,27 @@ func (e RepositorySearchMode) Valid() bool {
 	case RepositorySearchNone:
 		return true
 	case RepositorySearchScoped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RewriteCredentials.
+const (
+	RewriteKeep   RewriteCredentials = "keep"
+	RewriteRedact RewriteCredentials = "redact"
+	RewriteStrip  RewriteCredentials = "strip"
+)
+
+// Valid indicates whether the value is a known member of the RewriteCredentials enum.
+func (e RewriteCredentials) Valid() bool {
+	switch e {
+	case RewriteKeep:
+		return true
+	case RewriteRedact:
+		return true
+	case RewriteStrip:
 		return true
 	default:
 		return false
@@ -327,6 +393,24 @@ func (e TemplateSortBy) Valid() bool {
 	}
 }
 
+// AWSAuth AWS credentials, a key pair or a role.
+type AWSAuth struct {
+	// AccessKeyID A credential.
+	AccessKeyID SecretValue `json:"access_key_id,omitempty,omitzero"`
+
+	// RoleARN Role to assume.
+	RoleARN string `json:"role_arn,omitempty,omitzero"`
+
+	// SecretAccessKey A credential.
+	SecretAccessKey SecretValue `json:"secret_access_key,omitempty,omitzero"`
+
+	// SessionTags Tags of the role's sessions; in proxy rules only.
+	SessionTags map[string]string `json:"session_tags,omitempty,omitzero"`
+
+	// SubjectScope Whom the role is for, `workspace` or `tag:` and the id of a tag value; `workspace` if absent.
+	SubjectScope string `json:"subject_scope,omitempty,omitzero"`
+}
+
 // AccessControl Hosts a sandbox may reach; at most one of the two lists.
 type AccessControl struct {
 	// AllowList Only these hosts; `host`, `host:port`, `*.domain`, `~regex`, address or CIDR.
@@ -393,6 +477,42 @@ type AgentFrame struct {
 	Type FrameType `json:"type"`
 }
 
+// AzureAuth Azure credentials, a workload identity, an account key or a SAS token.
+type AzureAuth struct {
+	// AccountKey A credential.
+	AccountKey SecretValue `json:"account_key,omitempty,omitzero"`
+
+	// ClientID Client of the workload identity, a GUID.
+	ClientID string `json:"client_id,omitempty,omitzero"`
+
+	// Resources Hosts the identity is for.
+	Resources []string `json:"resources,omitempty,omitzero"`
+
+	// SASToken A credential.
+	SASToken SecretValue `json:"sas_token,omitempty,omitzero"`
+
+	// StorageAccount Account of key or token; a mount has it itself.
+	StorageAccount string `json:"storage_account,omitempty,omitzero"`
+
+	// SubjectScope Whom the identity is for, `workspace` or `tag:` and the id of a tag value; `workspace` if absent.
+	SubjectScope string `json:"subject_scope,omitempty,omitzero"`
+
+	// TenantID Tenant of the workload identity, a GUID.
+	TenantID string `json:"tenant_id,omitempty,omitzero"`
+}
+
+// AzureBlobSource A container of Azure Blob Storage.
+type AzureBlobSource struct {
+	// Container Container.
+	Container string `json:"container"`
+
+	// Prefix Only what is below.
+	Prefix string `json:"prefix,omitempty,omitzero"`
+
+	// StorageAccount 3 to 24 lower-case letters and digits.
+	StorageAccount string `json:"storage_account"`
+}
+
 // BatchDelete Names to delete.
 type BatchDelete struct {
 	// Names Names; generation 2 also takes sandbox ids.
@@ -417,6 +537,15 @@ type CloseStdinFrame struct {
 	// `error` is the last. Frames of other kinds, and members not defined
 	// here, are ignored.
 	Type FrameType `json:"type"`
+}
+
+// ContextHubSource A repository of the Context Hub, mirrored one way.
+type ContextHubSource struct {
+	// InitialPullOnly Whether it is fetched once only.
+	InitialPullOnly *bool `json:"initial_pull_only,omitempty"`
+
+	// Repo `owner/repo`; the owner `-` is the own workspace.
+	Repo string `json:"repo"`
 }
 
 // CostGranularity What one amount is for; `RESOURCE` is a resource over the whole period.
@@ -494,6 +623,10 @@ type CreateSandbox struct {
 
 	// MemBytes Memory in bytes.
 	MemBytes int64 `json:"mem_bytes,omitempty,omitzero"`
+
+	// MountConfig Buckets and repositories that appear as directories of a sandbox, and
+	// the credentials for them. Fixed when the sandbox is made.
+	MountConfig MountConfig `json:"mount_config,omitempty,omitzero"`
 
 	// Name Unique in the workspace; the server chooses one if absent.
 	Name string `json:"name,omitempty,omitzero"`
@@ -758,6 +891,57 @@ type FieldErrors = []FieldError
 // here, are ignored.
 type FrameType string
 
+// GCPAuth Google Cloud credentials, a key or a workload identity.
+type GCPAuth struct {
+	// Scopes OAuth scopes; older servers want them in proxy rules.
+	Scopes []string `json:"scopes,omitempty,omitzero"`
+
+	// ServiceAccountEmail Account to act as.
+	ServiceAccountEmail string `json:"service_account_email,omitempty,omitzero"`
+
+	// ServiceAccountJSON A credential.
+	ServiceAccountJSON SecretValue `json:"service_account_json,omitempty,omitzero"`
+
+	// SubjectScope Whom the identity is for, `workspace` or `tag:` and the id of a tag value; `workspace` if absent.
+	SubjectScope string `json:"subject_scope,omitempty,omitzero"`
+
+	// WorkloadIdentityProvider Full resource name of the provider.
+	WorkloadIdentityProvider string `json:"workload_identity_provider,omitempty,omitzero"`
+}
+
+// GCSSource A bucket of Google Cloud Storage.
+type GCSSource struct {
+	// Bucket Bucket.
+	Bucket string `json:"bucket"`
+
+	// Prefix Only what is below.
+	Prefix string `json:"prefix,omitempty,omitzero"`
+}
+
+// GitRef A branch or tag.
+type GitRef struct {
+	// Name Its name.
+	Name string `json:"name"`
+
+	// Type Kind of a reference.
+	Type GitRefType `json:"type"`
+}
+
+// GitRefType Kind of a reference.
+type GitRefType string
+
+// GitSource A Git repository.
+type GitSource struct {
+	// Ref A branch or tag.
+	Ref GitRef `json:"ref,omitempty,omitzero"`
+
+	// RefreshIntervalSeconds Seconds between two fetches.
+	RefreshIntervalSeconds int `json:"refresh_interval_seconds,omitempty,omitzero"`
+
+	// RemoteURL Address, https, without credentials, query and fragment.
+	RemoteURL string `json:"remote_url"`
+}
+
 // InputFrame Text for standard input, or keys for the terminal.
 type InputFrame struct {
 	// Data The text.
@@ -785,6 +969,82 @@ type KillFrame struct {
 
 // Labels Free names and values; names that begin with `com.langchain.` are the server's.
 type Labels = map[string]string
+
+// Mount A directory with the content of something elsewhere; has the member of its type and no other.
+type Mount struct {
+	// AzureBlob A container of Azure Blob Storage.
+	AzureBlob AzureBlobSource `json:"azure_blob,omitempty,omitzero"`
+
+	// Cache Local copies of a bucket's content.
+	Cache MountCache `json:"cache,omitempty,omitzero"`
+
+	// ContextHub The repository of a `contexthub` mount.
+	ContextHub ContextHubSource `json:"contexthub,omitempty,omitzero"`
+
+	// Encryption How a bucket's content is encrypted.
+	Encryption MountEncryption `json:"encryption,omitempty,omitzero"`
+
+	// GCS A bucket of Google Cloud Storage.
+	GCS GCSSource `json:"gcs,omitempty,omitzero"`
+
+	// Git A Git repository.
+	Git GitSource `json:"git,omitempty,omitzero"`
+
+	// ID Unique in the sandbox; letters, digits, `_` and `-`.
+	ID string `json:"id"`
+
+	// MountPath Absolute path in the sandbox, unique there.
+	MountPath string `json:"mount_path"`
+
+	// ReadOnly Whether nothing can be written; not for `git`.
+	ReadOnly *bool `json:"read_only,omitempty"`
+
+	// S3 A bucket of S3, or of a store that speaks its protocol.
+	S3 S3Source `json:"s3,omitempty,omitzero"`
+
+	// Type What is mounted.
+	Type MountType `json:"type"`
+}
+
+// MountAuth Credentials by provider.
+type MountAuth struct {
+	// AWS AWS credentials, a key pair or a role.
+	AWS AWSAuth `json:"aws,omitempty,omitzero"`
+
+	// Azure Azure credentials, a workload identity, an account key or a SAS token.
+	Azure AzureAuth `json:"azure,omitempty,omitzero"`
+
+	// GCP Google Cloud credentials, a key or a workload identity.
+	GCP GCPAuth `json:"gcp,omitempty,omitzero"`
+}
+
+// MountCache Local copies of a bucket's content.
+type MountCache struct {
+	// MaxSizeBytes Most bytes.
+	MaxSizeBytes int64 `json:"max_size_bytes,omitempty,omitzero"`
+
+	// WritebackSeconds Seconds before writes go to the bucket.
+	WritebackSeconds int `json:"writeback_seconds,omitempty,omitzero"`
+}
+
+// MountConfig Buckets and repositories that appear as directories of a sandbox, and
+// the credentials for them. Fixed when the sandbox is made.
+type MountConfig struct {
+	// Auth Credentials by provider.
+	Auth MountAuth `json:"auth"`
+
+	// Mounts The directories.
+	Mounts []Mount `json:"mounts"`
+}
+
+// MountEncryption How a bucket's content is encrypted.
+type MountEncryption struct {
+	// KMSKey Key; for S3 its ARN in the region of the mount.
+	KMSKey string `json:"kms_key"`
+}
+
+// MountType What is mounted.
+type MountType string
 
 // NextCursor The cursor of the next page, null or absent on the last. A page may be
 // empty and not be the last.
@@ -851,10 +1111,13 @@ type PoolUpdate struct {
 
 // ProxyCallback An endpoint that answers with the headers to add.
 type ProxyCallback struct {
+	// FullRequest Whether the endpoint is sent the request itself.
+	FullRequest bool `json:"full_request,omitempty,omitzero"`
+
 	// MatchHosts Host globs.
 	MatchHosts []string `json:"match_hosts"`
 
-	// RequestHeaders Headers sent to the endpoint.
+	// RequestHeaders Headers sent to the endpoint, `plaintext` or `opaque`.
 	RequestHeaders []ProxyHeader `json:"request_headers,omitempty,omitzero"`
 
 	// TTLSeconds Seconds an answer is kept, 60 to 3600.
@@ -872,7 +1135,10 @@ type ProxyConfig struct {
 	// Callbacks Endpoints that answer with headers; a matching rule comes first.
 	Callbacks []ProxyCallback `json:"callbacks,omitempty,omitzero"`
 
-	// NoProxy Hosts that bypass the proxy.
+	// Description Text for people, 1024 characters at most.
+	Description string `json:"description,omitempty,omitzero"`
+
+	// NoProxy Hosts that bypass the proxy; newer servers ignore it.
 	NoProxy []string `json:"no_proxy,omitempty,omitzero"`
 
 	// Rules Header rules; the first that matches wins.
@@ -897,16 +1163,36 @@ type ProxyHeader struct {
 // ProxyHeaderType How a header value is stored and resolved.
 type ProxyHeaderType string
 
-// ProxyRule Headers added to matching requests.
+// ProxyRule What is done with matching requests: headers are added, a provider's
+// credentials are (`aws`, `gcp`, `azure`), or they go elsewhere
+// (`rewrite`, `relay`). A sandbox has one `aws` rule at most.
 type ProxyRule struct {
+	// AWS AWS credentials, a key pair or a role.
+	AWS AWSAuth `json:"aws,omitempty,omitzero"`
+
+	// Azure Azure credentials, a workload identity, an account key or a SAS token.
+	Azure AzureAuth `json:"azure,omitempty,omitzero"`
+
+	// Description Text for people, 1024 characters at most.
+	Description string `json:"description,omitempty,omitzero"`
+
 	// Enabled Whether the rule applies; true if absent.
 	Enabled *bool `json:"enabled,omitempty"`
+
+	// EnvVars Environment variables by name.
+	EnvVars EnvVars `json:"env_vars,omitempty,omitzero"`
+
+	// GCP Google Cloud credentials, a key or a workload identity.
+	GCP GCPAuth `json:"gcp,omitempty,omitzero"`
 
 	// Headers Headers to add.
 	Headers []ProxyHeader `json:"headers,omitempty,omitzero"`
 
 	// InjectHeaders Headers to add; values may hold `${SECRET}`.
 	InjectHeaders map[string]string `json:"inject_headers,omitempty,omitzero"`
+
+	// MatchHeaders Headers that must all be there, each `name: value` with the name in lower case.
+	MatchHeaders []string `json:"match_headers,omitempty,omitzero"`
 
 	// MatchHosts Host globs.
 	MatchHosts []string `json:"match_hosts,omitempty,omitzero"`
@@ -917,7 +1203,13 @@ type ProxyRule struct {
 	// Name Name of the rule.
 	Name string `json:"name"`
 
-	// Type Kind of rule; absent is a header rule.
+	// RelayID Connection that carries the traffic, for a `relay` rule.
+	RelayID string `json:"relay_id,omitempty,omitzero"`
+
+	// Rewrite Where matching requests go instead, a host by HTTPS or a sandbox by HTTP.
+	Rewrite Rewrite `json:"rewrite,omitempty,omitzero"`
+
+	// Type Kind of rule, such as `aws`, `gcp`, `azure`, `relay`; absent is a header rule.
 	Type string `json:"type,omitempty,omitzero"`
 }
 
@@ -1058,6 +1350,24 @@ type ResourceSpec struct {
 	Storage string `json:"storage,omitempty,omitzero"`
 }
 
+// Rewrite Where matching requests go instead, a host by HTTPS or a sandbox by HTTP.
+type Rewrite struct {
+	// Credentials What becomes of the credentials in a request that goes elsewhere; `strip` if absent.
+	Credentials RewriteCredentials `json:"credentials,omitempty,omitzero"`
+
+	// Host Host, if it is one.
+	Host string `json:"host,omitempty,omitzero"`
+
+	// Port Port there.
+	Port int `json:"port"`
+
+	// Sandbox Name or id of a sandbox, if it is one.
+	Sandbox string `json:"sandbox,omitempty,omitzero"`
+}
+
+// RewriteCredentials What becomes of the credentials in a request that goes elsewhere; `strip` if absent.
+type RewriteCredentials string
+
 // RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
 // and `cwd`. User and directory of a command replace those of the
 // sandbox; variables are added, and so are a sandbox's own `env_vars`
@@ -1071,6 +1381,24 @@ type RunConfig struct {
 
 	// WorkDir Working directory, an absolute path.
 	WorkDir string `json:"work_dir,omitempty,omitzero"`
+}
+
+// S3Source A bucket of S3, or of a store that speaks its protocol.
+type S3Source struct {
+	// Bucket Bucket.
+	Bucket string `json:"bucket"`
+
+	// EndpointURL Address of the store; that of S3 if absent.
+	EndpointURL string `json:"endpoint_url,omitempty,omitzero"`
+
+	// PathStyle Whether the bucket goes into the path.
+	PathStyle *bool `json:"path_style,omitempty"`
+
+	// Prefix Only what is below.
+	Prefix string `json:"prefix,omitempty,omitzero"`
+
+	// Region Region.
+	Region string `json:"region"`
 }
 
 // Sandbox A sandbox.
@@ -1111,6 +1439,10 @@ type Sandbox struct {
 
 	// MemBytes Memory in bytes.
 	MemBytes int64 `json:"mem_bytes,omitempty,omitzero"`
+
+	// MountConfig Buckets and repositories that appear as directories of a sandbox, and
+	// the credentials for them. Fixed when the sandbox is made.
+	MountConfig MountConfig `json:"mount_config,omitempty,omitzero"`
 
 	// Name Display name.
 	Name string `json:"name"`
@@ -1217,6 +1549,18 @@ type SandboxUpdate struct {
 
 	// VCPUs Virtual CPUs from the next start on.
 	VCPUs int `json:"vcpus,omitempty,omitzero"`
+}
+
+// SecretValue A credential.
+type SecretValue struct {
+	// IsSet Whether an opaque value is stored (responses).
+	IsSet bool `json:"is_set,omitempty,omitzero"`
+
+	// Type How a header value is stored and resolved.
+	Type ProxyHeaderType `json:"type"`
+
+	// Value The credential, never returned, or a text with `{NAME}` for workspace secrets.
+	Value string `json:"value,omitempty,omitzero"`
 }
 
 // Skipped A name that was left alone.

@@ -72,6 +72,9 @@ func TestBadInput(t *testing.T) {
 			_, err := c.Update(ctx, "a", &sandboxclient.SandboxUpdate{RunConfig: sandboxclient.RunConfig{WorkDir: "."}})
 			return err
 		}, "not an absolute path"},
+		"a plain key": {create(sandboxclient.CreateSandbox{ProxyConfig: sandboxclient.ProxyConfig{Rules: []sandboxclient.ProxyRule{
+			sandboxclient.AWSRule(sandboxclient.SecretValue{Type: sandboxclient.ProxyHeaderPlaintext, Value: "hunter2"}, sandboxclient.OpaqueSecret("hunter2")),
+		}}}), "AWS access key id would be stored in plain text"},
 		"two sources":       {create(sandboxclient.CreateSandbox{TemplateName: "a", SnapshotID: "b"}), "more than once"},
 		"negative memory":   {create(sandboxclient.CreateSandbox{MemBytes: -1}), "memory is -1"},
 		"negative CPUs":     {create(sandboxclient.CreateSandbox{VCPUs: -1}), "CPUs is -1"},

@@ -91,7 +91,8 @@ func checkCreate(op string, req *CreateSandbox) error {
 	ck.ttl("time from stop to deletion", req.DeleteAfterStopSeconds)
 	ck.atLeastZero("timeout", int64(req.Timeout))
 	checkSizes(&ck, req.VCPUs, req.CPUMillicores, req.MemBytes, req.FSCapacityBytes)
-	checkProxy(&ck, req.ProxyConfig)
+	ck.proxy(req.ProxyConfig)
+	ck.mounts(req.MountConfig, req.ProxyConfig)
 	ck.env("environment variables", req.EnvVars)
 	ck.runConfig(req.RunConfig)
 	ck.delegation(req.AccessDelegation)
@@ -136,15 +137,6 @@ func checkSizes(ck *checks, vcpus, millicores int, memory, disk int64) {
 	ck.atLeastZero("CPU", int64(millicores))
 	ck.atLeastZero("memory", memory)
 	ck.atLeastZero("disk", disk)
-}
-
-func checkProxy(ck *checks, p ProxyConfig) {
-	if len(p.AccessControl.AllowList) > 0 && len(p.AccessControl.DenyList) > 0 {
-		ck.fail("access control", "has both an allow list and a deny list")
-	}
-	for _, r := range p.Rules {
-		ck.required("name of a proxy rule", r.Name)
-	}
 }
 
 // FromInfo returns a handle on a sandbox whose description is at hand. It
@@ -225,7 +217,7 @@ func (c *Client) Update(ctx context.Context, name string, update *SandboxUpdate)
 	ck.ttl("idle TTL", body.IdleTTLSeconds)
 	ck.ttl("time from stop to deletion", body.DeleteAfterStopSeconds)
 	checkSizes(&ck, body.VCPUs, body.CPUMillicores, body.MemBytes, body.FSCapacityBytes)
-	checkProxy(&ck, body.ProxyConfig)
+	ck.proxy(body.ProxyConfig)
 	ck.runConfig(body.RunConfig)
 	if ck.err != nil {
 		return nil, ck.err

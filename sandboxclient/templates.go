@@ -41,6 +41,7 @@ func (t *Templates) Create(ctx context.Context, req *CreateTemplate) (*Template,
 	}
 	ck.name("name", req.Name)
 	ck.required("image", req.Image)
+	ck.proxy(req.ProxyConfig)
 	for _, m := range req.VolumeMounts {
 		ck.segment("volume name", m.VolumeName)
 		if !strings.HasPrefix(m.MountPath, "/") {

@@ -90,6 +90,46 @@ type (
 	// ProxyCallback is an endpoint that answers with the headers to add.
 	ProxyCallback = gen.ProxyCallback
 
+	// Rewrite is where a rule sends requests instead.
+	Rewrite = gen.Rewrite
+	// RewriteCredentials says what becomes of credentials that go elsewhere.
+	RewriteCredentials = gen.RewriteCredentials
+	// SecretValue is a credential, stored or by name.
+	SecretValue = gen.SecretValue
+	// AWSAuth is AWS credentials.
+	AWSAuth = gen.AWSAuth
+	// GCPAuth is Google Cloud credentials.
+	GCPAuth = gen.GCPAuth
+	// AzureAuth is Azure credentials.
+	AzureAuth = gen.AzureAuth
+
+	// MountConfig is what a sandbox shows of buckets and repositories.
+	MountConfig = gen.MountConfig
+	// MountAuth is the credentials for mounts, by provider.
+	MountAuth = gen.MountAuth
+	// Mount is a directory with the content of something elsewhere.
+	Mount = gen.Mount
+	// MountType is what is mounted.
+	MountType = gen.MountType
+	// MountCache is the local copies of a bucket's content.
+	MountCache = gen.MountCache
+	// MountEncryption is how a bucket's content is encrypted.
+	MountEncryption = gen.MountEncryption
+	// S3Source is a bucket of S3 or the like.
+	S3Source = gen.S3Source
+	// GCSSource is a bucket of Google Cloud Storage.
+	GCSSource = gen.GCSSource
+	// GitSource is a Git repository.
+	GitSource = gen.GitSource
+	// GitRef is a branch or tag.
+	GitRef = gen.GitRef
+	// GitRefType is the kind of a reference.
+	GitRefType = gen.GitRefType
+	// ContextHubSource is a repository of the Context Hub.
+	ContextHubSource = gen.ContextHubSource
+	// AzureBlobSource is a container of Azure Blob Storage.
+	AzureBlobSource = gen.AzureBlobSource
+
 	// Usage is the quotas and what is used of them.
 	Usage = gen.Usage
 	// ListUsageCostsParams selects a period and resources.
@@ -160,6 +200,22 @@ const (
 	TemplateSortByName      = gen.TemplateSortByName
 	TemplateSortByImage     = gen.TemplateSortByImage
 	TemplateSortByCreatedAt = gen.TemplateSortByCreatedAt
+)
+
+// What is mounted, references of Git, and what becomes of credentials.
+const (
+	MountS3         = gen.MountS3
+	MountGCS        = gen.MountGCS
+	MountGit        = gen.MountGit
+	MountContextHub = gen.MountContextHub
+	MountAzureBlob  = gen.MountAzureBlob
+
+	GitBranch = gen.GitBranch
+	GitTag    = gen.GitTag
+
+	RewriteStrip  = gen.RewriteStrip
+	RewriteRedact = gen.RewriteRedact
+	RewriteKeep   = gen.RewriteKeep
 )
 
 // What amounts are for.

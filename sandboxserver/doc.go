@@ -67,7 +67,8 @@
 //     configurations are kept and returned, not enforced. Registries are kept
 //     and nothing is pulled from them; those that log in with an AWS role are
 //     refused with status 501 and code NotSupported, like the costs of usage,
-//     memory that outlives a stop, delegated access, users besides root, and
+//     mounts of buckets and repositories, proxy rules with credentials of
+//     providers, memory that outlives a stop, delegated access, users besides root, and
 //     all else that one machine does not have.
 //   - Sandboxes end with the server; volumes, templates, pools and registries
 //     survive it where a data directory is given.

@@ -41,6 +41,11 @@ func storedProxy(c, before gen.ProxyConfig) (gen.ProxyConfig, error) {
 	if len(c.AccessControl.AllowList) > 0 && len(c.AccessControl.DenyList) > 0 {
 		return c, invalid("allow_list and deny_list exclude each other", "proxy_config", "access_control")
 	}
+	for i, rule := range c.Rules {
+		if err := checkRule(rule, i); err != nil {
+			return c, err
+		}
+	}
 	c = cloneProxy(c)
 	for i := range c.Rules {
 		old := headersOfRule(before, c.Rules[i].Name)
@@ -59,6 +64,21 @@ func storedProxy(c, before gen.ProxyConfig) (gen.ProxyConfig, error) {
 		}
 	}
 	return c, nil
+}
+
+// checkRule refuses what nobody here would carry out: a rule that is left out
+// silently would leave requests without their credentials.
+func checkRule(r gen.ProxyRule, at int) error {
+	for _, block := range []any{r.AWS, r.GCP, r.Azure, r.Rewrite, r.RelayID} {
+		if !reflect.ValueOf(block).IsZero() {
+			return notSupported("credentials of providers, rewrites and relays: have rules for headers only")
+		}
+	}
+	switch r.Type {
+	case "aws", "gcp", "azure", "relay":
+		return invalid("a rule of type "+r.Type+" needs the member of that name", "proxy_config", "rules", at, "type")
+	}
+	return checkVars(r.EnvVars, "proxy_config", "rules", at, "env_vars")
 }
 
 func cloneProxy(c gen.ProxyConfig) gen.ProxyConfig {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -42,6 +43,8 @@ func newTraits(req gen.CreateSandbox) (traits, error) {
 		return t, notSupported("memory that outlives a stop: leave preserve_memory_on_stop out")
 	case req.RestoreMemory != nil && *req.RestoreMemory:
 		return t, notSupported("snapshots with memory: leave restore_memory out")
+	case len(req.MountConfig.Mounts) > 0 || !reflect.ValueOf(req.MountConfig.Auth).IsZero():
+		return t, notSupported("mounts of buckets and repositories: leave mount_config out")
 	case req.AccessDelegation.Mode != "":
 		return t, notSupported("an account to delegate access from: leave access_delegation out")
 	}
@@ -96,7 +99,17 @@ func (e *engine) prepared(b *box, cmd runtime.Command) runtime.Command {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	cmd.Dir = cmp.Or(cmd.Dir, b.traits.runs.WorkDir)
-	cmd.Env = slices.Concat(environ(b.traits.runs.EnvVars), environ(b.traits.env), cmd.Env)
+	env := maps.Clone(b.traits.runs.EnvVars)
+	if env == nil {
+		env = map[string]string{}
+	}
+	for _, rule := range b.proxy.Rules {
+		if rule.Enabled == nil || *rule.Enabled {
+			maps.Copy(env, rule.EnvVars)
+		}
+	}
+	maps.Copy(env, b.traits.env)
+	cmd.Env = append(environ(env), cmd.Env...)
 	return cmd
 }
 

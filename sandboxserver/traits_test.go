@@ -62,11 +62,14 @@ func TestTraitRefusals(t *testing.T) {
 		{`{"run_config":{"work_dir":"tmp"}}`, "body.run_config.work_dir", "absolute"},
 		{`{"run_config":{"env_vars":{"":"hunter2"}}}`, "body.run_config.env_vars.", "names without ="},
 		{`{"persistent":false,"preserve_memory_on_stop":true}`, "body.preserve_memory_on_stop", "persistent"},
+		{`{"proxy_config":{"rules":[{"name":"r","type":"aws"}]}}`, "body.proxy_config.rules.0.type", "needs the member"},
+		{`{"proxy_config":{"rules":[{"name":"r","env_vars":{"A=":"hunter2"}}]}}`, "body.proxy_config.rules.0.env_vars.A=", "names without ="},
+		{`{"mount_config":{"mounts":[{"id":"a b","type":"nfs","mount_path":"m"}]}}`, "", ""},
 		{`{"access_delegation":{"mode":"ALL"}}`, "body.access_delegation.mode", "INHERIT"},
 	} {
 		a := b.call("POST", "/boxes", c.body)
 		b.refused(a, 422, "", c.words)
-		if got := a.places(t); !slices.Equal(got, []string{c.place}) {
+		if got := a.places(t); c.place != "" && !slices.Equal(got, []string{c.place}) {
 			t.Errorf("%s: %v", c.body, got)
 		}
 		if strings.Contains(a.body, "hunter2") {
@@ -74,7 +77,14 @@ func TestTraitRefusals(t *testing.T) {
 		}
 	}
 	for body, words := range map[string]string{
-		`{"preserve_memory_on_stop":true}`:            "memory",
+		`{"preserve_memory_on_stop":true}`: "memory",
+		`{"mount_config":{"mounts":[{"id":"m","type":"git","mount_path":"/m","git":{"remote_url":"https://g.test/o/r"}}]}}`: "mount_config",
+		`{"mount_config":{"auth":{"aws":{"role_arn":"arn"}}}}`:                                                              "mount_config",
+		`{"proxy_config":{"rules":[{"name":"r","type":"aws","aws":{"role_arn":"arn"}}]}}`:                                   "credentials",
+		`{"proxy_config":{"rules":[{"name":"r","type":"gcp","gcp":{"scopes":["s"]}}]}}`:                                     "credentials",
+		`{"proxy_config":{"rules":[{"name":"r","type":"azure","azure":{"tenant_id":"t"}}]}}`:                                "credentials",
+		`{"proxy_config":{"rules":[{"name":"r","type":"relay","relay_id":"r"}]}}`:                                           "relays",
+		`{"proxy_config":{"rules":[{"name":"r","rewrite":{"port":1,"host":"h"}}]}}`:                                         "rewrites",
 		`{"restore_memory":true}`:                     "restore_memory",
 		`{"access_delegation":{"mode":"INHERIT"}}`:    "access_delegation",
 		`{"run_config":{"user":"nobody"}}`:            "run_config.user",

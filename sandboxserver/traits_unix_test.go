@@ -14,19 +14,23 @@ func TestCommandsGetTraits(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(b *bench) {
 		s := b.box(map[string]any{
-			"name": "x", "env_vars": map[string]any{"B": "box", "C": "box"},
+			"name": "x", "env_vars": map[string]any{"C": "box"},
+			"proxy_config": map[string]any{"rules": []any{
+				map[string]any{"name": "on", "env_vars": map[string]any{"B": "rule", "C": "rule"}},
+				map[string]any{"name": "off", "enabled": false, "env_vars": map[string]any{"B": "off"}},
+			}},
 			"run_config": map[string]any{"work_dir": "/usr", "env_vars": map[string]any{"A": "run", "B": "run", "C": "run"}},
 		})
 		const show = `echo $A $B $C; pwd`
-		if r := b.run(s, show); r.Stdout != "run box box\n/usr\n" {
+		if r := b.run(s, show); r.Stdout != "run rule box\n/usr\n" {
 			b.t.Errorf("%q", r.Stdout)
 		}
 		a := b.execute(s, map[string]any{"command": show, "env": map[string]any{"C": "own"}, "cwd": "/usr/bin"})
-		if r := decode[gen.ExecuteResult](b.t, a); r.Stdout != "run box own\n/usr/bin\n" {
+		if r := decode[gen.ExecuteResult](b.t, a); r.Stdout != "run rule own\n/usr/bin\n" {
 			b.t.Errorf("%q", r.Stdout)
 		}
 		b.want(200, "PATCH", "/boxes/x", `{"run_config":{"work_dir":"/usr/bin","env_vars":{"A":"later"}}}`)
-		if r := b.run(s, show); r.Stdout != "later box box\n/usr/bin\n" {
+		if r := b.run(s, show); r.Stdout != "later rule box\n/usr/bin\n" {
 			b.t.Errorf("%q", r.Stdout)
 		}
 	})
