@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func main() {
@@ -24,6 +24,7 @@ type app struct {
 	out, err io.Writer
 	getenv   func(string) string
 
+	raw     atomic.Bool // the terminal is, and takes line ends as they are
 	remains remains
 }
 
@@ -59,8 +60,8 @@ func (a *app) main(args []string) int {
 // say tells the user of something.
 func (a *app) say(what any) {
 	end := "\n"
-	if f, ok := a.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		end = "\r\n" // it may be raw
+	if a.raw.Load() {
+		end = "\r\n"
 	}
 	fmt.Fprint(a.err, "sandbox: ", what, end)
 }

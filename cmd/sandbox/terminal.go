@@ -92,7 +92,11 @@ func (a *app) makeRaw(ctx context.Context, in *os.File) (restore func(), err err
 	if err != nil {
 		return nil, err
 	}
-	once := sync.OnceValue(func() error { return term.Restore(int(in.Fd()), before) })
+	a.raw.Store(true)
+	once := sync.OnceValue(func() error {
+		defer a.raw.Store(false)
+		return term.Restore(int(in.Fd()), before)
+	})
 	a.remains.setTerminal(once)
 	context.AfterFunc(ctx, func() { _ = once() })
 	return func() {
