@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -24,6 +25,9 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	// Under nohup the commands of the tests would ignore it; what is caught here
+	// is not ignored there.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(m.Run())
 }
 
