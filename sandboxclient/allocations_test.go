@@ -202,7 +202,7 @@ func withoutOffset(data string) []byte {
 // maxRunAllocations bounds what a trivial Run allocates, without the dialing
 // below net/http. Almost half of it is the WebSocket library's Dial, with the
 // two http.Clients it goes through.
-const maxRunAllocations = 195
+const maxRunAllocations = 192 + 28 // what the runtime itself does varies
 
 //nolint:paralleltest // it counts what the process allocates
 func TestRunAllocations(t *testing.T) {

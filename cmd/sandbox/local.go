@@ -59,6 +59,9 @@ func (s *localServer) shutdown(ctx context.Context) error {
 // url is the host to name in LANGSMITH_ENDPOINT.
 func (s *localServer) url() string { return "http://" + s.addr.String() }
 
+// noIsolation is what the user is told where there is none.
+const noIsolation = "sandbox: warning: this host allows no isolation: the command can see and change what you can"
+
 // connectLocal starts a server for this process alone. Where the host allows
 // no isolation it says so.
 func (a *app) connectLocal(ctx context.Context, minimum sandboxserver.Isolation) (*sandboxclient.Client, func() error, error) {
@@ -67,7 +70,7 @@ func (a *app) connectLocal(ctx context.Context, minimum sandboxserver.Isolation)
 		return nil, nil, err
 	}
 	if server.Isolation() == sandboxserver.IsolationProcess {
-		fmt.Fprintln(a.err, "sandbox: warning: this host allows no isolation: the command can see and change what you can")
+		fmt.Fprintln(a.err, noIsolation)
 	}
 	client, err := sandboxclient.New(
 		sandboxclient.WithEndpoint(server.url()+"/v2/sandboxes"),
