@@ -118,7 +118,8 @@ func (p *Process) ExitCode() int {
 }
 
 // Position is how much of the output was received, which is more than a slow
-// writer has got, and than one ever gets where Wait says so. Output from here on is what Attach asks for. After a
+// writer has got, and than one ever gets where Wait says so. Output from here
+// on is what Attach asks for. After a
 // chunk that holds U+FFFD, which may stand for other bytes, it is the place of
 // that chunk, which would then come again.
 func (p *Process) Position() Position {

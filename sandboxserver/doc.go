@@ -13,8 +13,8 @@
 // # What it serves
 //
 // Volumes, templates, pools, sandboxes and usage of the API's first
-// generation, sandboxes of the second, and registries, under /v2/sandboxes and /api/v2/sandboxes alike. Commands and
-// files of a sandbox are below its dataplane_url, and below both prefixes at
+// generation, sandboxes of the second, and registries, under /v2/sandboxes and
+// /api/v2/sandboxes alike. Commands and files of a sandbox are below its dataplane_url, and below both prefixes at
 // {sandbox name or id}/execute, /execute/ws, /upload and /download.
 //
 // Every request needs the key: as X-Api-Key, as a bearer token together with
