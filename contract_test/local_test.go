@@ -15,6 +15,8 @@ import (
 type localServer struct {
 	c   *sandboxclient.Client
 	chk *checker
+
+	server *sandboxserver.Server
 }
 
 func startServer(t *testing.T, prefix string, cfg sandboxserver.Config) *localServer {
@@ -42,7 +44,7 @@ func startServer(t *testing.T, prefix string, cfg sandboxserver.Config) *localSe
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &localServer{c: c, chk: chk}
+	return &localServer{c: c, chk: chk, server: server}
 }
 
 func ok[T any](t *testing.T) func(T, error) T {

@@ -15,7 +15,7 @@ var samples = map[string][]sample{
 	"createVolume": {{http.StatusCreated, emptyVolume}, {http.StatusCreated, fullVolume}},
 	"getVolume":    {{http.StatusOK, emptyVolume}, {http.StatusOK, fullVolume}},
 	"updateVolume": {{http.StatusOK, emptyVolume}, {http.StatusOK, fullVolume}},
-	"listVolumes":  {{http.StatusOK, `{"volumes":[]}`}, {http.StatusOK, `{"volumes":[` + fullVolume + `],"offset":0}`}},
+	"listVolumes":  {{http.StatusOK, `{"volumes":[]}`}, {http.StatusOK, `{"items":[` + fullVolume + `],"volumes":[` + fullVolume + `],"offset":0,"next_cursor":null}`}},
 	"deleteVolume": {{http.StatusNoContent, ""}},
 
 	"createTemplate":       {{http.StatusCreated, `{"name":"a"}`}, {http.StatusCreated, fullTemplate}},
@@ -58,8 +58,10 @@ var samples = map[string][]sample{
 }
 
 const (
-	emptyVolume = `{"name":"a","size":"1Gi","storage_class":"default"}`
-	fullVolume  = `{"id":"5e2f7f0a-0000-4000-8000-000000000001","name":"a","size":"1Gi","storage_class":"default",
+	emptyVolume = `{}`
+	fullVolume  = `{"id":"5e2f7f0a-0000-4000-8000-000000000001","name":"a","size":"1Gi","storage_class":"default","size_bytes":1073741824,
+		"description":"d","labels":{"l":"v"},"attachments":[{"sandbox_id":"i","sandbox_name":"n","mount_path":"/data","read_only":true}],
+		"created_by":"c","updated_by":"u",
 		"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
 
 	emptyPool = `{"name":"a","template_name":"t","replicas":0}`
@@ -100,7 +102,8 @@ const (
 	fullSandbox = `{"id":"5e2f7f0a-0000-4000-8000-000000000004","name":"a","template_name":"t","snapshot_id":"s",
 		"dataplane_url":"https://router.test/sb-1","status":"ready","status_message":"as new","ttl_seconds":600,"idle_ttl_seconds":60,
 		"expires_at":"2026-01-02T03:14:05Z","delete_after_stop_seconds":120,"stopped_at":"2026-01-02T03:04:07Z",
-		"labels":{"l":"v"},"persistent":false,"preserve_memory_on_stop":true,"size_class":"large","created_by":"c","updated_by":"u",
+		"labels":{"l":"v"},"persistent":false,"preserve_memory_on_stop":true,
+		"volumes":[{"volume_id":"i","volume_name":"v","mount_path":"/data","read_only":true}],"size_class":"large","created_by":"c","updated_by":"u",
 		"run_config":{"user":"u:g","work_dir":"/w","env_vars":{"A":"b"}},"access_delegation":{"mode":"EXPLICIT","permissions":["p"]},
 		"vcpus":2,"cpu_millicores":1500,"mem_bytes":8589934592,"fs_capacity_bytes":17179869184,
 		"proxy_config":` + proxyAnswer + `,"mount_config":` + mountsAnswer + `,

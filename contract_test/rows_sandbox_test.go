@@ -29,6 +29,7 @@ var sandboxRows = []contractRow{
 			RunConfig:  sandboxclient.RunConfig{User: "u:g", WorkDir: "/w", EnvVars: map[string]string{"A": "b"}},
 			Persistent: new(true), PreserveMemoryOnStop: true, RestoreMemory: new(true),
 			AccessDelegation: sandboxclient.AccessDelegation{Mode: sandboxclient.DelegateExplicit, Permissions: []string{"p"}},
+			Volumes:          []sandboxclient.AttachVolume{{Volume: f.volume, MountPath: "/data", ReadOnly: true}},
 		})
 		return keepInfo(f, sb, err)
 	}},

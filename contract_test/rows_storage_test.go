@@ -19,6 +19,12 @@ var volumeRows = []contractRow{
 		v, err := c.Volumes.Create(ctx, &sandboxclient.CreateVolume{Name: fresh("volume"), Size: "1Gi", WaitForReady: new(false)})
 		return keep(f, v, err)
 	}},
+	{op: "createVolume", method: "Volumes.Create of generation 2", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		v, err := c.Volumes.Create(ctx, &sandboxclient.CreateVolume{
+			Name: fresh("volume"), SizeBytes: 1 << 30, Description: "data", Labels: map[string]string{"team": "a"},
+		})
+		return keep(f, v, err)
+	}},
 	{op: "getVolume", method: "Volumes.Get", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		v, err := c.Volumes.Get(ctx, f.volume)
 		return keep(f, v, err)
@@ -31,14 +37,21 @@ var volumeRows = []contractRow{
 		return keepAll(f, c.Volumes.List(ctx, nil))
 	}},
 	{op: "listVolumes", method: "Volumes.List in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		return keepAll(f, c.Volumes.List(ctx, &sandboxclient.ListVolumesParams{Limit: new(10), Offset: new(0)}))
+		return keepAll(f, c.Volumes.List(ctx, &sandboxclient.ListVolumesParams{
+			Limit: new(10), Offset: new(0), PageSize: new(10), NameContains: new("v"),
+		}))
+	}},
+	{op: "listVolumes", method: "Volumes.List from a cursor", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		return keepAll(f, c.Volumes.List(ctx, &sandboxclient.ListVolumesParams{Cursor: new("c")}))
 	}},
 	{op: "updateVolume", method: "Volumes.Update", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		v, err := c.Volumes.Update(ctx, f.volume, &sandboxclient.VolumeUpdate{Name: fresh("volume")})
 		return keep(f, v, err)
 	}},
 	{op: "updateVolume", method: "Volumes.Update in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := c.Volumes.Update(ctx, f.volume, &sandboxclient.VolumeUpdate{Name: fresh("volume"), Size: "2Gi"})
+		v, err := c.Volumes.Update(ctx, f.volume, &sandboxclient.VolumeUpdate{
+			Name: fresh("volume"), Size: "2Gi", Description: new("data"), Labels: map[string]string{"team": "a"},
+		})
 		return keep(f, v, err)
 	}},
 	{op: "deleteVolume", method: "Volumes.Delete", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {

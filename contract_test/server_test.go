@@ -96,6 +96,7 @@ func driveVolumes(t *testing.T, ctx context.Context, s *localServer) { //nolint:
 	if all := collect(t, v.List(ctx, &sandboxclient.ListVolumesParams{Limit: new(1)})); len(all) != 2 {
 		t.Errorf("%d volumes in pages of one, want 2", len(all))
 	}
+	driveAttachments(t, ctx, s)
 	ok[*sandboxclient.Volume](t)(v.Update(ctx, "v1", &sandboxclient.VolumeUpdate{Name: "v1b", Size: "2Gi"}))
 	_, err = v.Update(ctx, "v1b", &sandboxclient.VolumeUpdate{Size: "1Gi"})
 	is(t, err, sandboxclient.ErrInvalid)
@@ -105,6 +106,40 @@ func driveVolumes(t *testing.T, ctx context.Context, s *localServer) { //nolint:
 		t.Error(err)
 	}
 	is(t, v.Delete(ctx, "v2"), sandboxclient.ErrNotFound)
+}
+
+// driveAttachments has a sandbox write to a volume that another one reads
+// later.
+func driveAttachments(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first
+	use := func(readOnly bool) *sandboxclient.CreateSandbox {
+		return &sandboxclient.CreateSandbox{Volumes: []sandboxclient.AttachVolume{{Volume: "v1", MountPath: "/data", ReadOnly: readOnly}}}
+	}
+	must := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	must(s.c.Use(ctx, use(false), func(ctx context.Context, sb *sandboxclient.Sandbox) error {
+		_, err := s.c.Create(ctx, use(true))
+		is(t, err, sandboxclient.ErrConflict)
+		is(t, s.c.Volumes.Delete(ctx, "v1"), sandboxclient.ErrInUse)
+		if got := sb.Info().Volumes; len(got) != 1 || got[0].VolumeName != "v1" {
+			t.Errorf("volumes %+v", got)
+		}
+		return sb.WriteFile(ctx, "/data/kept", []byte("kept"))
+	}))
+	if s.server.Isolation() == sandboxserver.IsolationProcess {
+		_, err := s.c.Create(ctx, use(true))
+		is(t, err, sandboxclient.ErrUnsupported)
+		return
+	}
+	must(s.c.Use(ctx, use(true), func(ctx context.Context, sb *sandboxclient.Sandbox) error {
+		got, err := sb.ReadFile(ctx, "/data/kept")
+		if string(got) != "kept" {
+			t.Errorf("read %q", got)
+		}
+		return err
+	}))
 }
 
 func driveRegistries(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first

@@ -477,6 +477,33 @@ type AgentFrame struct {
 	Type FrameType `json:"type"`
 }
 
+// AttachVolume A volume to use in a sandbox.
+type AttachVolume struct {
+	// MountPath Absolute path in the sandbox.
+	MountPath string `json:"mount_path"`
+
+	// ReadOnly Whether the sandbox can only read it; several sandboxes can use it then.
+	ReadOnly bool `json:"read_only,omitempty,omitzero"`
+
+	// Volume Name or id of the volume.
+	Volume string `json:"volume"`
+}
+
+// AttachedVolume A volume that a sandbox uses.
+type AttachedVolume struct {
+	// MountPath Absolute path in the sandbox.
+	MountPath string `json:"mount_path,omitempty,omitzero"`
+
+	// ReadOnly Whether the sandbox can only read it.
+	ReadOnly bool `json:"read_only,omitempty,omitzero"`
+
+	// VolumeID UUID of the volume.
+	VolumeID string `json:"volume_id,omitempty,omitzero"`
+
+	// VolumeName Display name of the volume.
+	VolumeName string `json:"volume_name,omitempty,omitzero"`
+}
+
 // AzureAuth Azure credentials, a workload identity, an account key or a SAS token.
 type AzureAuth struct {
 	// AccountKey A credential.
@@ -674,6 +701,9 @@ type CreateSandbox struct {
 	// VCPUs Virtual CPUs.
 	VCPUs int `json:"vcpus,omitempty,omitzero"`
 
+	// Volumes Volumes to use, 4 at most.
+	Volumes []AttachVolume `json:"volumes,omitempty,omitzero"`
+
 	// WaitForReady Whether to answer only when the sandbox is ready; true if absent.
 	WaitForReady *bool `json:"wait_for_ready,omitempty"`
 }
@@ -699,13 +729,22 @@ type CreateTemplate struct {
 	VolumeMounts []VolumeMount `json:"volume_mounts,omitempty,omitzero"`
 }
 
-// CreateVolume Request to create a volume.
+// CreateVolume Request to create a volume, with exactly one of `size` and `size_bytes`.
 type CreateVolume struct {
-	// Name Unique in the organisation.
+	// Description Free text.
+	Description string `json:"description,omitempty,omitzero"`
+
+	// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
+	// Name Unique in the workspace.
 	Name string `json:"name"`
 
 	// Size Kubernetes quantity, such as `10Gi`.
-	Size string `json:"size"`
+	Size string `json:"size,omitempty,omitzero"`
+
+	// SizeBytes Size in bytes, which is rounded up to whole GiB.
+	SizeBytes int64 `json:"size_bytes,omitempty,omitzero"`
 
 	// Timeout Seconds to wait, 5 to 300.
 	Timeout int `json:"timeout,omitempty,omitzero"`
@@ -1491,6 +1530,9 @@ type Sandbox struct {
 
 	// VCPUs Virtual CPUs.
 	VCPUs int `json:"vcpus,omitempty,omitzero"`
+
+	// Volumes Volumes and where they appear.
+	Volumes []AttachedVolume `json:"volumes,omitempty,omitzero"`
 }
 
 // SandboxList One page of sandboxes.
@@ -1780,33 +1822,73 @@ type UsageCostList struct {
 	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
 }
 
-// Volume Persistent storage that templates mount.
+// Volume Persistent storage that templates mount, or sandboxes of generation 2.
 type Volume struct {
+	// Attachments The sandboxes that use it.
+	Attachments []VolumeAttachment `json:"attachments,omitempty,omitzero"`
+
 	// CreatedAt When it was created.
 	CreatedAt time.Time `json:"created_at,omitempty,omitzero"`
+
+	// CreatedBy Who created it.
+	CreatedBy string `json:"created_by,omitempty,omitzero"`
+
+	// Description Free text.
+	Description string `json:"description,omitempty,omitzero"`
 
 	// ID UUID, the same after a rename; absent on volumes made before ids existed.
 	ID string `json:"id,omitempty,omitzero"`
 
+	// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
 	// Name Display name.
-	Name string `json:"name"`
+	Name string `json:"name,omitempty,omitzero"`
 
 	// Size Kubernetes quantity, such as `10Gi`.
-	Size string `json:"size"`
+	Size string `json:"size,omitempty,omitzero"`
+
+	// SizeBytes Size in bytes.
+	SizeBytes int64 `json:"size_bytes,omitempty,omitzero"`
 
 	// StorageClass Kind of storage.
-	StorageClass string `json:"storage_class"`
+	StorageClass string `json:"storage_class,omitempty,omitzero"`
 
 	// UpdatedAt When it was last changed.
 	UpdatedAt time.Time `json:"updated_at,omitempty,omitzero"`
+
+	// UpdatedBy Who last changed it.
+	UpdatedBy string `json:"updated_by,omitempty,omitzero"`
+}
+
+// VolumeAttachment A sandbox that uses a volume.
+type VolumeAttachment struct {
+	// MountPath Absolute path in the sandbox.
+	MountPath string `json:"mount_path,omitempty,omitzero"`
+
+	// ReadOnly Whether the sandbox can only read it.
+	ReadOnly bool `json:"read_only,omitempty,omitzero"`
+
+	// SandboxID UUID of the sandbox.
+	SandboxID string `json:"sandbox_id,omitempty,omitzero"`
+
+	// SandboxName Display name of the sandbox.
+	SandboxName string `json:"sandbox_name,omitempty,omitzero"`
 }
 
 // VolumeList One page of volumes.
 type VolumeList struct {
+	// Items The volumes of this page.
+	Items []Volume `json:"items"`
+
+	// NextCursor The cursor of the next page, null or absent on the last. A page may be
+	// empty and not be the last.
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+
 	// Offset The offset of the next page; 0 or absent on the last.
 	Offset NextOffset `json:"offset,omitempty,omitzero"`
 
-	// Volumes The volumes of this page.
+	// Volumes The same as `items`.
 	Volumes []Volume `json:"volumes"`
 }
 
@@ -1821,6 +1903,12 @@ type VolumeMount struct {
 
 // VolumeUpdate Change to a volume; absent members stay as they are.
 type VolumeUpdate struct {
+	// Description New free text; an empty one removes it.
+	Description *string `json:"description,omitempty"`
+
+	// Labels Labels in place of those it has; none if empty.
+	Labels Labels `json:"labels,omitzero"`
+
 	// Name New display name.
 	Name string `json:"name,omitempty,omitzero"`
 
@@ -2039,6 +2127,15 @@ type ListVolumesParams struct {
 
 	// Offset Items to skip; 0 if absent.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// PageSize Most items to return; 50 if absent.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor Where to go on, the `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// NameContains Only items whose name contains this text.
+	NameContains *NameContains `form:"name_contains,omitempty" json:"name_contains,omitempty"`
 }
 
 // CreateSandboxJSONRequestBody defines body for CreateSandbox for application/json ContentType.
@@ -2579,12 +2676,16 @@ type ClientInterface interface {
 
 	// CreateVolumeWithBody Create a volume
 	//
+	// Generation 1 gives `size` and may wait, generation 2 gives `size_bytes`.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /volumes (the `CreateVolume` operationId).
 	CreateVolumeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateVolume Create a volume
+	//
+	// Generation 1 gives `size` and may wait, generation 2 gives `size_bytes`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2593,22 +2694,30 @@ type ClientInterface interface {
 
 	// DeleteVolume Delete a volume
 	//
+	// Refused while a template or a sandbox uses it. Generation 2 also takes the id.
+	//
 	// Corresponds with DELETE /volumes/{name} (the `DeleteVolume` operationId).
 	DeleteVolume(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetVolume Get a volume
 	//
+	// Generation 2 also takes the id.
+	//
 	// Corresponds with GET /volumes/{name} (the `GetVolume` operationId).
 	GetVolume(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateVolumeWithBody Rename or enlarge a volume
+	// UpdateVolumeWithBody Change a volume
+	//
+	// Generation 1 renames or enlarges it, generation 2 changes its description and labels.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /volumes/{name} (the `UpdateVolume` operationId).
 	UpdateVolumeWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateVolume Rename or enlarge a volume
+	// UpdateVolume Change a volume
+	//
+	// Generation 1 renames or enlarges it, generation 2 changes its description and labels.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3411,6 +3520,8 @@ func (c *Client) ListVolumes(ctx context.Context, params *ListVolumesParams, req
 
 // CreateVolumeWithBody Create a volume
 //
+// Generation 1 gives `size` and may wait, generation 2 gives `size_bytes`.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /volumes (the `CreateVolume` operationId).
@@ -3427,6 +3538,8 @@ func (c *Client) CreateVolumeWithBody(ctx context.Context, contentType string, b
 }
 
 // CreateVolume Create a volume
+//
+// Generation 1 gives `size` and may wait, generation 2 gives `size_bytes`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3445,6 +3558,8 @@ func (c *Client) CreateVolume(ctx context.Context, body CreateVolumeJSONRequestB
 
 // DeleteVolume Delete a volume
 //
+// Refused while a template or a sandbox uses it. Generation 2 also takes the id.
+//
 // Corresponds with DELETE /volumes/{name} (the `DeleteVolume` operationId).
 func (c *Client) DeleteVolume(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteVolumeRequest(c.Server, name)
@@ -3460,6 +3575,8 @@ func (c *Client) DeleteVolume(ctx context.Context, name Name, reqEditors ...Requ
 
 // GetVolume Get a volume
 //
+// Generation 2 also takes the id.
+//
 // Corresponds with GET /volumes/{name} (the `GetVolume` operationId).
 func (c *Client) GetVolume(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetVolumeRequest(c.Server, name)
@@ -3473,7 +3590,9 @@ func (c *Client) GetVolume(ctx context.Context, name Name, reqEditors ...Request
 	return c.Client.Do(req)
 }
 
-// UpdateVolumeWithBody Rename or enlarge a volume
+// UpdateVolumeWithBody Change a volume
+//
+// Generation 1 renames or enlarges it, generation 2 changes its description and labels.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3490,7 +3609,9 @@ func (c *Client) UpdateVolumeWithBody(ctx context.Context, name Name, contentTyp
 	return c.Client.Do(req)
 }
 
-// UpdateVolume Rename or enlarge a volume
+// UpdateVolume Change a volume
+//
+// Generation 1 renames or enlarges it, generation 2 changes its description and labels.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5232,6 +5353,42 @@ func NewListVolumesRequest(server string, params *ListVolumesParams) (*http.Requ
 		if params.Offset != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.NameContains != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name_contains", *params.NameContains, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -26,6 +26,10 @@ type paging struct {
 }
 
 var cursorLists = map[string]cursorList{
+	"/volumes": {"volumes", func(ctx context.Context, c *sandboxclient.Client, p paging) iter.Seq2[string, error] {
+		return names(c.Volumes.List(ctx, &sandboxclient.ListVolumesParams{Limit: p.limit, Offset: p.offset, PageSize: p.pageSize, Cursor: p.cursor}),
+			func(v *sandboxclient.Volume) string { return v.Name })
+	}},
 	"/registries": {"registries", func(ctx context.Context, c *sandboxclient.Client, p paging) iter.Seq2[string, error] {
 		return names(c.Registries.List(ctx, &sandboxclient.ListRegistriesParams{Limit: p.limit, Offset: p.offset, PageSize: p.pageSize, Cursor: p.cursor}),
 			func(v *sandboxclient.Registry) string { return v.Name })

@@ -96,10 +96,26 @@ func checkCreate(op string, req *CreateSandbox) error {
 	ck.env("environment variables", req.EnvVars)
 	ck.runConfig(req.RunConfig)
 	ck.delegation(req.AccessDelegation)
+	ck.volumes(req.Volumes)
 	if req.PreserveMemoryOnStop && req.Persistent != nil && !*req.Persistent {
 		ck.fail("preserved memory", "takes a persistent sandbox")
 	}
 	return ck.err
+}
+
+// maxVolumes is how many volumes a sandbox can use.
+const maxVolumes = 4
+
+func (c *checks) volumes(volumes []AttachVolume) {
+	if len(volumes) > maxVolumes {
+		c.fail("volumes", "are %d; a sandbox can use %d", len(volumes), maxVolumes)
+	}
+	for _, v := range volumes {
+		c.required("name of a volume", v.Volume)
+		if !strings.HasPrefix(v.MountPath, "/") {
+			c.fail("mount path of volume "+v.Volume, "is %q, not an absolute path", v.MountPath)
+		}
+	}
 }
 
 func (c *checks) env(argument string, env map[string]string) {

@@ -23,6 +23,12 @@ type (
 	ListTemplatesParams = gen.ListTemplatesParams
 	// ResourceSpec is the limits of a sandbox, as Kubernetes quantities.
 	ResourceSpec = gen.ResourceSpec
+	// VolumeAttachment is a sandbox that uses a volume.
+	VolumeAttachment = gen.VolumeAttachment
+	// AttachVolume is a volume to use in a sandbox.
+	AttachVolume = gen.AttachVolume
+	// AttachedVolume is a volume that a sandbox uses.
+	AttachedVolume = gen.AttachedVolume
 	// VolumeMount shows a volume at a path of the sandbox.
 	VolumeMount = gen.VolumeMount
 

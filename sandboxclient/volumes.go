@@ -10,8 +10,9 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/transport"
 )
 
-// Volumes manages volumes, the persistent storage that templates mount (first
-// generation of the API). It is safe for concurrent use.
+// Volumes manages volumes, persistent storage: templates mount those of the
+// API's first generation, and sandboxes attach those of the second (see
+// CreateSandbox.Volumes). It is safe for concurrent use.
 type Volumes struct{ c *Client }
 
 var volumeRules = [][]rule{{notFound(resourceVolume)}, generic}
@@ -33,30 +34,49 @@ var volumeDeleteRules = [][]rule{{
 	{status: http.StatusConflict, kinds: kinds(ErrInUse, ErrConflict), resource: resourceVolume},
 }, generic}
 
-// Create makes a volume (POST /volumes) and, unless WaitForReady says
-// otherwise, waits until it is bound: for Timeout seconds, else as long as the
-// context allows, 60 seconds without a deadline. Errors: [ErrInvalid],
-// [ErrExists], [ErrQuota], [ErrProvision], [ErrTimeout].
+// Create makes a volume (POST /volumes), of the first generation if Size says
+// how large, of the second if SizeBytes does. The first is waited for until it
+// is bound, unless WaitForReady says otherwise: for Timeout seconds, else as
+// long as the context allows, 60 seconds without a deadline. The second is
+// ready at once. Errors: [ErrInvalid], [ErrExists], [ErrQuota],
+// [ErrProvision], [ErrTimeout].
 func (v *Volumes) Create(ctx context.Context, req *CreateVolume) (*Volume, error) {
 	op := operation{name: "create volume", effect: true, rules: volumeCreateRules}
 	ck := checks{op: op.name}
 	if ck.present(req == nil); ck.err != nil {
 		return nil, ck.err
 	}
-	ck.name("name", req.Name)
-	ck.required("size", req.Size)
-	if req.Timeout != 0 {
-		ck.between("timeout", req.Timeout, 5, 300)
-	}
-	if ck.err != nil {
+	if ck.newVolume(req); ck.err != nil {
 		return nil, ck.err
 	}
 	body := *req
-	body.WaitForReady, body.Timeout, op.call = waiting(ctx, req.WaitForReady, req.Timeout, 60, 5, 300)
+	op.call.Repeat = transport.RepeatRefused
+	if req.Size != "" {
+		body.WaitForReady, body.Timeout, op.call = waiting(ctx, req.WaitForReady, req.Timeout, 60, 5, 300)
+	}
 	op.resource = req.Name
 	return fetch[Volume](ctx, op, func(ctx context.Context) (*http.Response, error) {
 		return v.c.api.CreateVolume(ctx, body)
 	})
+}
+
+func (c *checks) newVolume(req *CreateVolume) {
+	c.name("name", req.Name)
+	c.atLeastZero("size_bytes", req.SizeBytes)
+	switch {
+	case req.SizeBytes == 0:
+		c.required("size", req.Size)
+		if req.Description != "" || len(req.Labels) > 0 {
+			c.fail("description and labels", "belong to volumes made with size_bytes, not with size")
+		}
+	case req.Size != "":
+		c.fail("size and size_bytes", "exclude each other")
+	case req.WaitForReady != nil || req.Timeout != 0:
+		c.fail("wait_for_ready and timeout", "belong to volumes made with size; with size_bytes they are ready at once")
+	}
+	if req.Timeout != 0 {
+		c.between("timeout", req.Timeout, 5, 300)
+	}
 }
 
 // waiting completes the two fields of a create that waits.
@@ -70,7 +90,8 @@ func waiting(ctx context.Context, wait *bool, asked, byDefault, low, high int) (
 	return new(true), seconds, call
 }
 
-// Get returns a volume (GET /volumes/{name}). Errors: [ErrNotFound].
+// Get returns a volume (GET /volumes/{name}), of the second generation also by
+// its id. Errors: [ErrNotFound].
 func (v *Volumes) Get(ctx context.Context, name string) (*Volume, error) {
 	return v.get(ctx, "get volume", name)
 }
@@ -102,9 +123,11 @@ func changing(op, name string, rules [][]rule) (operation, error) {
 // List yields volumes (GET /volumes), page by page; params may be nil. The
 // error, if any, comes last.
 func (v *Volumes) List(ctx context.Context, params *ListVolumesParams) iter.Seq2[*Volume, error] {
-	paging := func(q *ListVolumesParams) paging { return paging{offset: &q.Offset} }
+	paging := func(q *ListVolumesParams) paging {
+		return paging{&q.Limit, &q.Offset, &q.PageSize, &q.Cursor}
+	}
 	return list(ctx, "list volumes", params, paging, v.c.api.ListVolumes, func(l *gen.VolumeList) page[Volume] {
-		return page[Volume]{items: l.Volumes, offset: l.Offset}
+		return page[Volume]{items(l.Items, l.Volumes), l.Offset, l.NextCursor}
 	})
 }
 
@@ -116,12 +139,14 @@ func pointed[T any](p *T) T {
 	return *p
 }
 
-// Update renames or enlarges a volume (PATCH /volumes/{name}). An update
-// without fields reads the volume. Errors: [ErrNotFound], [ErrNameConflict],
-// [ErrInvalid] for a smaller size, [ErrQuota].
+// Update changes a volume (PATCH /volumes/{name}): name and size in the first
+// generation, description and labels in the second. Labels that are empty and
+// not nil remove those there are. An update without fields reads the volume.
+// Errors: [ErrNotFound], [ErrNameConflict], [ErrInvalid] for a smaller size,
+// [ErrQuota].
 func (v *Volumes) Update(ctx context.Context, name string, update *VolumeUpdate) (*Volume, error) {
 	body := pointed(update)
-	if body == (VolumeUpdate{}) {
+	if body.Name == "" && body.Size == "" && body.Description == nil && body.Labels == nil {
 		return v.get(ctx, "update volume", name)
 	}
 	op, err := changing("update volume", name, volumeUpdateRules)
@@ -136,7 +161,7 @@ func (v *Volumes) Update(ctx context.Context, name string, update *VolumeUpdate)
 }
 
 // Delete deletes a volume (DELETE /volumes/{name}). Errors: [ErrNotFound],
-// [ErrInUse] while a template mounts it.
+// [ErrInUse] while a template mounts it or a sandbox uses it.
 func (v *Volumes) Delete(ctx context.Context, name string) error {
 	op, err := changing("delete volume", name, volumeDeleteRules)
 	if err != nil {

@@ -27,6 +27,7 @@ type box struct {
 	amounts    amounts
 	proxy      gen.ProxyConfig
 	traits     traits
+	volumes    []attachment
 
 	active time.Time // when a command or a file access last ended
 	busy   int       // how many are going on
@@ -77,7 +78,7 @@ func (e *engine) boxView(b *box) gen.Sandbox {
 		DeleteAfterStopSeconds: b.afterStop, StoppedAt: b.stopped,
 		VCPUs: b.sizes.vcpus, CPUMillicores: b.sizes.millicores, MemBytes: b.sizes.memory, FSCapacityBytes: b.sizes.disk,
 		Labels: maps.Clone(b.traits.labels), Persistent: new(!b.traits.transient), RunConfig: b.traits.runs,
-		ProxyConfig: redact(b.proxy), CreatedAt: b.created, UpdatedAt: b.updated,
+		ProxyConfig: redact(b.proxy), Volumes: e.attachedViews(b), CreatedAt: b.created, UpdatedAt: b.updated,
 	}
 	v.TemplateName = e.templateName(b)
 	return v
@@ -95,7 +96,7 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 	b.status, b.message, b.stopped = gen.StatusProvisioning, "", time.Time{}
 	spec := runtime.Spec{
 		ID: b.id, HostNetwork: e.cfg.HostNetwork,
-		Mounts: e.runtimeMounts(e.templates.byID[b.templateID]),
+		Mounts: e.runtimeMounts(e.templates.byID[b.templateID], b.volumes),
 	}
 	ctx, cancel := context.WithCancel(e.ctx)
 	b.boot = cancel

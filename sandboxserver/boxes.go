@@ -112,9 +112,13 @@ func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, 
 	if err := e.boxes.free(name); err != nil {
 		return nil, err
 	}
+	var err error
+	if b.volumes, err = e.attachVolumes(req.Volumes, t); err != nil {
+		return nil, err
+	}
 	b.meta = e.newMeta(newID(), name)
 	b.take(t)
-	if t != nil && b.sizes == (sizes{}) {
+	if t != nil && b.sizes == (sizes{}) && len(b.volumes) == 0 {
 		if w := e.takeWarm(t.id); w != nil {
 			b.id = w.id
 			e.boxes.add(b)

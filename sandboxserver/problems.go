@@ -90,6 +90,8 @@ func complaint(e *openapi3.SchemaError) string {
 		return "must not be empty"
 	case "maxLength":
 		return "must have at most " + strconv.FormatUint(*schema.MaxLength, 10) + " characters"
+	case "maxItems":
+		return "must have at most " + strconv.FormatUint(*schema.MaxItems, 10) + " entries"
 	case "pattern":
 		return patternComplaint(schema.Pattern)
 	case "enum":

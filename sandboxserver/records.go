@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -45,7 +46,9 @@ type savedMeta struct {
 
 type savedVolume struct {
 	savedMeta
-	Size string `json:"size"`
+	Size        string            `json:"size"`
+	Description string            `json:"description,omitzero"`
+	Labels      map[string]string `json:"labels,omitzero"`
 }
 
 type savedTemplate struct {
@@ -100,7 +103,7 @@ func (e *engine) save() error {
 func (e *engine) snapshot() savedState {
 	s := savedState{Version: recordsVersion}
 	for _, v := range e.volumes.all() {
-		s.Volumes = append(s.Volumes, savedVolume{v.saved(), v.size})
+		s.Volumes = append(s.Volumes, savedVolume{v.saved(), v.size, v.description, maps.Clone(v.labels)})
 	}
 	for _, r := range e.registries.all() {
 		s.Registries = append(s.Registries, savedRegistry{r.saved(), r.url, r.username, r.password})
@@ -161,7 +164,7 @@ func (e *engine) restore() error {
 // held.
 func (e *engine) enter(state savedState) error {
 	for _, s := range state.Volumes {
-		v := &volume{meta: e.restored(s.savedMeta), size: s.Size}
+		v := &volume{meta: e.restored(s.savedMeta), size: s.Size, description: s.Description, labels: s.Labels}
 		var err error
 		if v.bytes, err = parseBytes(s.Size); err != nil {
 			return fmt.Errorf("volume %q: size %w", v.name, err)

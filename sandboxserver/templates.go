@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
-	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 // What a sandbox is counted with when its template, or the lack of one, does
@@ -138,18 +137,11 @@ func (e *engine) checkMounts(mounts []gen.VolumeMount) ([]mount, error) {
 		if err != nil {
 			return nil, invalid(fmt.Sprintf("volume %q not found", m.VolumeName), at("volume_name")...)
 		}
-		if problem := mountPathProblem(m.MountPath); problem != "" {
-			return nil, invalid(problem, at("mount_path")...)
+		next := mount{VolumeID: v.id, Path: m.MountPath}
+		if err := e.checkMount(next, out, at("volume_name"), at("mount_path")); err != nil {
+			return nil, err
 		}
-		for _, other := range out {
-			if within(m.MountPath, other.Path) || within(other.Path, m.MountPath) {
-				return nil, invalid(fmt.Sprintf("mount path %s overlaps %s", m.MountPath, other.Path), at("mount_path")...)
-			}
-			if other.VolumeID == v.id {
-				return nil, invalid(fmt.Sprintf("volume %q is mounted twice", v.name), at("volume_name")...)
-			}
-		}
-		out = append(out, mount{VolumeID: v.id, Path: m.MountPath})
+		out = append(out, next)
 	}
 	return out, nil
 }
@@ -264,16 +256,4 @@ func batched(out *gen.BatchDeleteResult, name string, err error) {
 		return
 	}
 	out.Skipped = append(out.Skipped, gen.Skipped{Name: name, Reason: asAPIError(err).message})
-}
-
-// runtimeMounts says what the runtime has to mount for a template. mu is held.
-func (e *engine) runtimeMounts(t *template) []runtime.Mount {
-	var out []runtime.Mount
-	if t == nil {
-		return nil
-	}
-	for _, m := range t.volumes {
-		out = append(out, runtime.Mount{Source: e.volumeDir(m.VolumeID), Target: m.Path})
-	}
-	return out
 }

@@ -31,10 +31,8 @@ func newTraits(req gen.CreateSandbox) (traits, error) {
 		labels: maps.Clone(req.Labels), tags: slices.Clone(req.TagValueIDs), env: maps.Clone(req.EnvVars), runs: cloneRuns(req.RunConfig),
 		transient: req.Persistent != nil && !*req.Persistent,
 	}
-	for name := range t.labels {
-		if strings.HasPrefix(name, reservedLabels) {
-			return t, invalid("labels that begin with "+reservedLabels+" are reserved", "labels", name)
-		}
+	if err := checkLabels(t.labels); err != nil {
+		return t, err
 	}
 	switch {
 	case t.transient && req.PreserveMemoryOnStop:
@@ -52,6 +50,15 @@ func newTraits(req gen.CreateSandbox) (traits, error) {
 		return t, err
 	}
 	return t, checkRuns(t.runs)
+}
+
+func checkLabels(labels map[string]string) error {
+	for name := range labels {
+		if strings.HasPrefix(name, reservedLabels) {
+			return invalid("labels that begin with "+reservedLabels+" are reserved", "labels", name)
+		}
+	}
+	return nil
 }
 
 func checkRuns(c gen.RunConfig) error {

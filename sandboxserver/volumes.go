@@ -1,9 +1,12 @@
 package sandboxserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,20 +16,53 @@ import (
 // storageClass is what volumes report: a directory of this machine.
 const storageClass = "local"
 
-// volume is a directory that templates mount. Its size counts against the
-// quota and is not enforced on the files.
+// volume is a directory that templates mount and sandboxes attach. Its size
+// counts against the quota and is not enforced on the files.
 type volume struct {
 	meta
-	size  string
-	bytes int64
+	size        string
+	bytes       int64
+	description string
+	labels      map[string]string
 }
 
-func (v *volume) view() gen.Volume {
+// volumeView shows a volume with its present users. mu is held.
+func (e *engine) volumeView(v *volume) gen.Volume {
 	return gen.Volume{
-		ID: v.id, Name: v.name, Size: v.size, StorageClass: storageClass,
+		ID: v.id, Name: v.name, Size: v.size, StorageClass: storageClass, SizeBytes: v.bytes,
+		Description: v.description, Labels: maps.Clone(v.labels), Attachments: e.attachments(v),
 		CreatedAt: v.created, UpdatedAt: v.updated,
 	}
 }
+
+// newVolume checks a request that has the size in one of two ways.
+func newVolume(req gen.CreateVolume) (*volume, error) {
+	v := &volume{size: req.Size, description: req.Description, labels: maps.Clone(req.Labels)}
+	if err := checkName(req.Name); err != nil {
+		return nil, err
+	}
+	if err := checkLabels(v.labels); err != nil {
+		return nil, err
+	}
+	switch {
+	case req.Size == "" && req.SizeBytes == 0:
+		return nil, invalid("size or size_bytes is required", "size")
+	case req.Size != "" && req.SizeBytes != 0:
+		return nil, invalid("size and size_bytes exclude each other", "size_bytes")
+	case req.SizeBytes > maxVolume:
+		return nil, invalid("size_bytes is too large", "size_bytes")
+	case req.SizeBytes != 0:
+		v.size = strconv.FormatInt((req.SizeBytes+gibibyte-1)/gibibyte, 10) + "Gi"
+	}
+	var err error
+	v.bytes, err = volumeSize(v.size)
+	return v, err
+}
+
+const (
+	gibibyte  = 1 << 30
+	maxVolume = 1 << 60 // bytes; more cannot be rounded up to a whole GiB
+)
 
 func volumeSize(size string) (int64, error) {
 	n, err := parseBytes(size)
@@ -40,15 +76,11 @@ func volumeSize(size string) (int64, error) {
 }
 
 func (e *engine) createVolume(req gen.CreateVolume) (gen.Volume, error) {
-	size, err := volumeSize(req.Size)
+	v, err := newVolume(req)
 	if err != nil {
 		return gen.Volume{}, err
 	}
-	if err := checkName(req.Name); err != nil {
-		return gen.Volume{}, err
-	}
 	// The directory comes first, so that nobody mounts a volume without one.
-	v := &volume{size: req.Size, bytes: size}
 	id := newID()
 	if err := makeVolumeDir(e.volumeDir(id)); err != nil {
 		return gen.Volume{}, &apiError{
@@ -61,12 +93,12 @@ func (e *engine) createVolume(req gen.CreateVolume) (gen.Volume, error) {
 		if err := e.volumes.free(req.Name); err != nil {
 			return err
 		}
-		if err := e.volumeQuota(1, size); err != nil {
+		if err := e.volumeQuota(1, v.bytes); err != nil {
 			return err
 		}
 		v.meta = e.newMeta(id, req.Name)
 		e.volumes.add(v)
-		view = v.view()
+		view = e.volumeView(v)
 		return nil
 	}); err != nil {
 		return view, errors.Join(err, os.Remove(e.volumeDir(id)))
@@ -85,26 +117,34 @@ func makeVolumeDir(dir string) error {
 
 func (e *engine) getVolume(name string) (view gen.Volume, err error) {
 	return view, e.look(func() error {
-		v, err := e.volumes.get(name)
+		v, err := e.volumes.find(name)
 		if err == nil {
-			view = v.view()
+			view = e.volumeView(v)
 		}
 		return err
 	})
 }
 
 func (e *engine) listVolumes(p gen.ListVolumesParams) (out gen.VolumeList, err error) {
+	l := listing[*volume]{
+		order: "volumes", nameContains: value(p.NameContains),
+		limit: cmp.Or(value(p.PageSize), value(p.Limit)), offset: value(p.Offset), cursor: value(p.Cursor),
+	}
 	return out, e.look(func() error {
-		page, next := listing[*volume]{limit: value(p.Limit), offset: value(p.Offset)}.page(e.volumes.all())
-		out = gen.VolumeList{Volumes: views(page, (*volume).view), Offset: next}
-		return nil
+		page, err := l.pages(e.volumes.all())
+		items := views(page.items, e.volumeView)
+		out = gen.VolumeList{Items: items, Volumes: items, Offset: page.offset, NextCursor: page.cursor}
+		return err
 	})
 }
 
 func (e *engine) updateVolume(name string, req gen.VolumeUpdate) (view gen.Volume, err error) {
 	return view, e.do(func() error {
-		v, err := e.volumes.get(name)
+		v, err := e.volumes.find(name)
 		if err != nil {
+			return err
+		}
+		if err := checkLabels(req.Labels); err != nil {
 			return err
 		}
 		size, bytes, err := e.resized(v, req.Size)
@@ -117,8 +157,14 @@ func (e *engine) updateVolume(name string, req gen.VolumeUpdate) (view gen.Volum
 		if err := e.volumes.rename(v, req.Name); err != nil {
 			return err
 		}
+		if req.Description != nil {
+			v.description = *req.Description
+		}
+		if req.Labels != nil {
+			v.labels = maps.Clone(req.Labels)
+		}
 		v.size, v.bytes, v.updated = size, bytes, time.Now().UTC()
-		view = v.view()
+		view = e.volumeView(v)
 		return nil
 	})
 }
@@ -141,11 +187,14 @@ func (e *engine) resized(v *volume, size string) (string, int64, error) {
 func (e *engine) deleteVolume(name string) error {
 	var dir string
 	if err := e.do(func() error {
-		v, err := e.volumes.get(name)
+		v, err := e.volumes.find(name)
 		if err != nil {
 			return err
 		}
 		var users []string
+		for _, a := range e.attachments(v) {
+			users = append(users, "sandbox "+a.SandboxName)
+		}
 		for _, t := range e.templates.all() {
 			if t.mounts(v.id) {
 				users = append(users, "template "+t.name)

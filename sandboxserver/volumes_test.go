@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/langsandbox/sandbox-go/gen"
 )
 
@@ -19,8 +21,10 @@ func TestVolumeLife(t *testing.T) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		t.Errorf("no directory: %v", err)
 	}
-	if got := decode[gen.Volume](t, b.want(200, "GET", "/volumes/data", nil)); got != v {
-		t.Errorf("%+v", got)
+	for _, ref := range []string{"data", v.ID} {
+		if diff := cmp.Diff(v, decode[gen.Volume](t, b.want(200, "GET", "/volumes/"+ref, nil))); diff != "" {
+			t.Errorf("by %s (-want +got):\n%s", ref, diff)
+		}
 	}
 	grown := decode[gen.Volume](t, b.want(200, "PATCH", "/volumes/data", `{"size":"2048Mi","name":"big data"}`))
 	if grown.ID != v.ID || grown.Size != "2048Mi" || grown.Name != "big data" || grown.UpdatedAt.Before(v.UpdatedAt) {

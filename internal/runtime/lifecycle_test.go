@@ -273,18 +273,18 @@ func TestSpecErrors(t *testing.T) {
 		t.Errorf("%+v, %v", checked, err)
 	}
 	for _, m := range []Mount{
-		{"rel", "/data"},
-		{"/s", "data"},
-		{"/s", "/"},
-		{"/s", "/data/"},
-		{"/s", "/a/../b"},
-		{"/s", ""},
-		{"/s", "/proc"},
-		{"/s", "/dev/x"},
-		{"/s", "/sys"},
-		{"/s", "/usr"},
-		{"/s", "/etc"},
-		{"/s", "/a\x00"},
+		{Source: "rel", Target: "/data"},
+		{Source: "/s", Target: "data"},
+		{Source: "/s", Target: "/"},
+		{Source: "/s", Target: "/data/"},
+		{Source: "/s", Target: "/a/../b"},
+		{Source: "/s", Target: ""},
+		{Source: "/s", Target: "/proc"},
+		{Source: "/s", Target: "/dev/x"},
+		{Source: "/s", Target: "/sys"},
+		{Source: "/s", Target: "/usr"},
+		{Source: "/s", Target: "/etc"},
+		{Source: "/s", Target: "/a\x00"},
 	} {
 		if _, err := (Spec{ID: "a", Mounts: []Mount{m}}).checked(); err == nil {
 			t.Errorf("%+v", m)

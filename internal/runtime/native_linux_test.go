@@ -325,3 +325,23 @@ func TestStepErrors(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestReadOnlyMount: neither a command nor the server writes to it, and no
+// remount changes that.
+func TestReadOnlyMount(t *testing.T) {
+	n := startNative(t)
+	volume := t.TempDir()
+	if err := os.WriteFile(filepath.Join(volume, "x"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	box := create(t, n, Spec{Mounts: []Mount{{Source: volume, Target: "/data", ReadOnly: true}}})
+	if got := run(t, box, "mount -o remount,rw /data 2>/dev/null; mount -o remount,bind,rw /data 2>/dev/null; cat /data/x; echo y 2>/dev/null >/data/y; rm -f /data/x 2>/dev/null; cat /data/x"); got != "xx" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := box.OpenFile(t.Context(), "/data/y", os.O_WRONLY|os.O_CREATE, 0o644); !errors.Is(err, unix.EROFS) {
+		t.Errorf("open for writing: %v", err)
+	}
+	if got := entries(t, volume); len(got) != 1 {
+		t.Errorf("files %q", got)
+	}
+}

@@ -3,6 +3,7 @@
 package runtime
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,4 +77,12 @@ func TestProcessLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.readAll(t)
+}
+
+func TestProcessHasNoReadOnlyMounts(t *testing.T) {
+	rt := startProcess(t)
+	spec := Spec{ID: "box", Mounts: []Mount{{Source: t.TempDir(), Target: "/data", ReadOnly: true}}}
+	if _, err := rt.Create(t.Context(), spec); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("got %v", err)
+	}
 }

@@ -106,6 +106,9 @@ func makeDir(name string) error {
 
 // linkMount shows a mount as a link. An empty directory in its place goes.
 func linkMount(root *os.Root, m Mount) error {
+	if m.ReadOnly {
+		return fmt.Errorf("%w: a mount that can only be read", ErrUnsupported)
+	}
 	if err := m.checkSource(); err != nil {
 		return err
 	}

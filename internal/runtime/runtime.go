@@ -76,6 +76,9 @@ type Spec struct {
 type Mount struct {
 	Source string // absolute, on the host; stays when the sandbox goes
 	Target string // absolute and clean, in the sandbox; created if missing
+	// ReadOnly keeps the sandbox from changing it. Without isolation that
+	// cannot be had, and Create fails with ErrUnsupported.
+	ReadOnly bool
 }
 
 // Sandbox is one running sandbox. It is safe for concurrent use.

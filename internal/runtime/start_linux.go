@@ -127,7 +127,7 @@ func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
 		if err != nil {
 			return err
 		}
-		setup.Mounts = append(setup.Mounts, sandboxagent.Mount{Tree: tree, Target: m.Target})
+		setup.Mounts = append(setup.Mounts, sandboxagent.Mount{Tree: tree, Target: m.Target, ReadOnly: m.ReadOnly})
 	}
 	open := &call{undo: func(answer) {}}
 	got, err := box.control.do(ctx, open, nil, &sandboxagent.Request{Setup: setup}, trees.fds)

@@ -121,7 +121,11 @@ func (b *builder) holdSources() (err error) {
 			return err
 		}
 		b.volume = append(b.volume, held{fd: fd, target: m.Target})
-		if err := restrict(fd, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID); err != nil {
+		attributes := uint64(unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOSUID)
+		if m.ReadOnly {
+			attributes |= unix.MOUNT_ATTR_RDONLY
+		}
+		if err := restrict(fd, attributes); err != nil {
 			return err
 		}
 	}

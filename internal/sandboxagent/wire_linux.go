@@ -89,8 +89,9 @@ type Tree struct {
 
 // Mount is a tree and where it goes.
 type Mount struct {
-	Tree   Tree   `json:"tree"`
-	Target string `json:"target"`
+	Tree     Tree   `json:"tree"`
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
 }
 
 // Ready says how the sandbox was built.
