@@ -43,6 +43,12 @@ var contractRows = slices.Concat(volumeRows, templateRows, poolRows, registryRow
 
 // rawOnly are the operations that no method of the facade reaches.
 var rawOnly = map[string]string{
+	"createServiceURL":   "handles on services are the next step",
+	"listServiceURLs":    "as above",
+	"deleteServiceURLs":  "as above",
+	"createDownloadURL":  "as above",
+	"checkSandboxAccess": "services ask before they let somebody in; users ask for the thing itself",
+
 	"reportActivity":       "services report activity to the API, users do not",
 	"startSandboxInternal": "services wake sandboxes by route name, users start them by name",
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -60,12 +61,32 @@ func TestServerContract(t *testing.T) {
 // why; driveRefused sees that it says so.
 var refused = map[string]string{
 	"listUsageCosts": "nothing is charged for",
+
+	"createServiceURL":  "as yet",
+	"listServiceURLs":   "as yet",
+	"deleteServiceURLs": "as yet",
+	"createDownloadURL": "as yet",
 }
 
 func driveRefused(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first
 	begin := time.Date(2026, time.January, 2, 0, 0, 0, 0, time.UTC)
 	for _, err := range s.c.Usage.Costs(ctx, &sandboxclient.ListUsageCostsParams{StartTime: begin, EndTime: begin.AddDate(0, 0, 1)}) {
 		is(t, err, sandboxclient.ErrUnsupported)
+	}
+	sb := ok[*sandboxclient.Sandbox](t)(s.c.Create(ctx, &sandboxclient.CreateSandbox{Name: "shared"}))
+	defer sb.Delete(ctx)
+	api := s.c.API()
+	for _, send := range []func() (*http.Response, error){
+		func() (*http.Response, error) {
+			return api.CreateServiceURL(ctx, "shared", gen.CreateServiceURL{Port: 80})
+		},
+		func() (*http.Response, error) { return api.ListServiceURLs(ctx, "shared", nil) },
+		func() (*http.Response, error) { return api.DeleteServiceURLs(ctx, "shared", nil) },
+		func() (*http.Response, error) {
+			return api.CreateDownloadURL(ctx, "shared", gen.CreateDownloadURL{Path: "/a"})
+		},
+	} {
+		_ = ok[*http.Response](t)(send()).Body.Close()
 	}
 	for id := range refused {
 		if !slices.Equal(s.chk.seen[id], []int{http.StatusNotImplemented}) {
@@ -336,6 +357,15 @@ func driveInternal(t *testing.T, ctx context.Context, s *localServer) { //nolint
 	}
 	if got := post(api.StartSandboxInternal(ctx, route, &gen.StartSandboxInternalParams{XTenantID: "t"})); got != http.StatusOK {
 		t.Errorf("internal start: %d", got)
+	}
+	host := ok[*url.URL](t)(url.Parse(s.c.Endpoint()))
+	host.Path = "/"
+	outside := &gen.Client{Server: host.String(), Client: api.Client}
+	if got := post(outside.CheckSandboxAccess(ctx, &gen.CheckSandboxAccessParams{SandboxID: sb.Info().ID, Action: gen.AccessExec})); got != http.StatusOK {
+		t.Errorf("access: %d", got)
+	}
+	if got := post(outside.CheckSandboxAccess(ctx, &gen.CheckSandboxAccessParams{SandboxID: "none", Action: gen.AccessExec})); got != http.StatusNotFound {
+		t.Errorf("access to nothing: %d", got)
 	}
 	if got := post(api.StartSandboxInternal(ctx, "none", &gen.StartSandboxInternalParams{XTenantID: "t"})); got != http.StatusNotFound {
 		t.Errorf("internal start of nothing: %d", got)

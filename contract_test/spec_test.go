@@ -46,7 +46,7 @@ func operations(doc *openapi3.T) map[string]*routers.Route {
 }
 
 // match finds the operation of a request. Control-plane paths are below
-// prefix; data-plane paths are the last segment, below any address.
+// prefix; those with servers of their own are the end of any address.
 func match(doc *openapi3.T, prefix, method, escapedPath string) (*routers.Route, map[string]string, error) {
 	var best *routers.Route
 	var params map[string]string
@@ -56,7 +56,7 @@ func match(doc *openapi3.T, prefix, method, escapedPath string) (*routers.Route,
 		}
 		path, ok := strings.CutPrefix(escapedPath, prefix)
 		if route.PathItem.Servers != nil {
-			path, ok = escapedPath[strings.LastIndex(escapedPath, "/"):], true
+			path, ok = tail(escapedPath, strings.Count(route.Path, "/")), true
 		}
 		found, fits := bind(route.Path, path)
 		// A fixed segment wins over a parameter, as in batch-delete.
@@ -68,6 +68,15 @@ func match(doc *openapi3.T, prefix, method, escapedPath string) (*routers.Route,
 		return nil, nil, fmt.Errorf("%s %s is no operation of the contract", method, escapedPath)
 	}
 	return best, params, nil
+}
+
+// tail is the last segments of a path.
+func tail(path string, segments int) string {
+	at := len(path)
+	for range segments {
+		at = strings.LastIndex(path[:max(at, 0)], "/")
+	}
+	return path[max(at, 0):]
 }
 
 func bind(template, path string) (map[string]string, bool) {

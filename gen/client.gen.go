@@ -18,6 +18,102 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AccessAction.
+const (
+	AccessExec   AccessAction = "exec"
+	AccessFile   AccessAction = "file"
+	AccessProxy  AccessAction = "proxy"
+	AccessTunnel AccessAction = "tunnel"
+)
+
+// Valid indicates whether the value is a known member of the AccessAction enum.
+func (e AccessAction) Valid() bool {
+	switch e {
+	case AccessExec:
+		return true
+	case AccessFile:
+		return true
+	case AccessProxy:
+		return true
+	case AccessTunnel:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CSPSandboxFlag.
+const (
+	CSPAllowDownloads                     CSPSandboxFlag = "allow-downloads"
+	CSPAllowForms                         CSPSandboxFlag = "allow-forms"
+	CSPAllowModals                        CSPSandboxFlag = "allow-modals"
+	CSPAllowOrientationLock               CSPSandboxFlag = "allow-orientation-lock"
+	CSPAllowPointerLock                   CSPSandboxFlag = "allow-pointer-lock"
+	CSPAllowPopups                        CSPSandboxFlag = "allow-popups"
+	CSPAllowPresentation                  CSPSandboxFlag = "allow-presentation"
+	CSPAllowSameOrigin                    CSPSandboxFlag = "allow-same-origin"
+	CSPAllowScripts                       CSPSandboxFlag = "allow-scripts"
+	CSPAllowTopNavigationByUserActivation CSPSandboxFlag = "allow-top-navigation-by-user-activation"
+)
+
+// Valid indicates whether the value is a known member of the CSPSandboxFlag enum.
+func (e CSPSandboxFlag) Valid() bool {
+	switch e {
+	case CSPAllowDownloads:
+		return true
+	case CSPAllowForms:
+		return true
+	case CSPAllowModals:
+		return true
+	case CSPAllowOrientationLock:
+		return true
+	case CSPAllowPointerLock:
+		return true
+	case CSPAllowPopups:
+		return true
+	case CSPAllowPresentation:
+		return true
+	case CSPAllowSameOrigin:
+		return true
+	case CSPAllowScripts:
+		return true
+	case CSPAllowTopNavigationByUserActivation:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CSPSourceBundle.
+const (
+	CSPSourceAny         CSPSourceBundle = "any"
+	CSPSourceCDNJS       CSPSourceBundle = "cdnjs"
+	CSPSourceGoogleFonts CSPSourceBundle = "google-fonts"
+	CSPSourceJSDelivr    CSPSourceBundle = "jsdelivr"
+	CSPSourceNone        CSPSourceBundle = "none"
+	CSPSourceUnpkg       CSPSourceBundle = "unpkg"
+)
+
+// Valid indicates whether the value is a known member of the CSPSourceBundle enum.
+func (e CSPSourceBundle) Valid() bool {
+	switch e {
+	case CSPSourceAny:
+		return true
+	case CSPSourceCDNJS:
+		return true
+	case CSPSourceGoogleFonts:
+		return true
+	case CSPSourceJSDelivr:
+		return true
+	case CSPSourceNone:
+		return true
+	case CSPSourceUnpkg:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CostGranularity.
 const (
 	CostsByHour     CostGranularity = "HOUR"
@@ -327,6 +423,48 @@ func (e SandboxSortBy) Valid() bool {
 	}
 }
 
+// Defines values for ServiceAccess.
+const (
+	ServiceOff        ServiceAccess = "off"
+	ServiceRestricted ServiceAccess = "restricted"
+	ServiceWorkspace  ServiceAccess = "workspace"
+)
+
+// Valid indicates whether the value is a known member of the ServiceAccess enum.
+func (e ServiceAccess) Valid() bool {
+	switch e {
+	case ServiceOff:
+		return true
+	case ServiceRestricted:
+		return true
+	case ServiceWorkspace:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServiceGrantAccess.
+const (
+	ServiceGrantRestricted ServiceGrantAccess = "restricted"
+	ServiceGrantToken      ServiceGrantAccess = "token"
+	ServiceGrantWorkspace  ServiceGrantAccess = "workspace"
+)
+
+// Valid indicates whether the value is a known member of the ServiceGrantAccess enum.
+func (e ServiceGrantAccess) Valid() bool {
+	switch e {
+	case ServiceGrantRestricted:
+		return true
+	case ServiceGrantToken:
+		return true
+	case ServiceGrantWorkspace:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SortDirection.
 const (
 	SortAscending  SortDirection = "asc"
@@ -410,6 +548,9 @@ type AWSAuth struct {
 	// SubjectScope Whom the role is for, `workspace` or `tag:` and the id of a tag value; `workspace` if absent.
 	SubjectScope string `json:"subject_scope,omitempty,omitzero"`
 }
+
+// AccessAction What somebody wants to do in a sandbox; `proxy` is to use a service.
+type AccessAction string
 
 // AccessControl Hosts a sandbox may reach; at most one of the two lists.
 type AccessControl struct {
@@ -555,6 +696,12 @@ type BatchDeleteResult struct {
 	Skipped []Skipped `json:"skipped"`
 }
 
+// CSPSandboxFlag Something that a locked page may do.
+type CSPSandboxFlag string
+
+// CSPSourceBundle A content network that a page may load from, none, or any address.
+type CSPSourceBundle string
+
 // CloseStdinFrame End of standard input; no effect with a terminal.
 type CloseStdinFrame struct {
 	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
@@ -580,6 +727,30 @@ type CostGranularity string
 
 // CostResourceType Kind of a resource that amounts are counted for.
 type CostResourceType string
+
+// CreateDownloadURL Request for a link to a file.
+type CreateDownloadURL struct {
+	// ContentDisposition `attachment`, as if absent, or `inline`.
+	ContentDisposition string `json:"content_disposition,omitempty,omitzero"`
+
+	// ContentType Media type to serve it as; from the name of the file if absent.
+	ContentType string `json:"content_type,omitempty,omitzero"`
+
+	// CSPSandbox Whether browsers are told to lock the page in; they are if absent.
+	CSPSandbox *bool `json:"csp_sandbox,omitempty"`
+
+	// CSPSandboxFlags What the locked page may do all the same; nothing if absent.
+	CSPSandboxFlags []CSPSandboxFlag `json:"csp_sandbox_flags,omitempty,omitzero"`
+
+	// CSPSourceBundles Where the page may load from; all of the named networks if absent.
+	CSPSourceBundles []CSPSourceBundle `json:"csp_source_bundles,omitempty,omitzero"`
+
+	// ExpiresInSeconds How long the link is good; for ever if absent.
+	ExpiresInSeconds int `json:"expires_in_seconds,omitempty,omitzero"`
+
+	// Path Path in the sandbox; relative paths start at the home directory.
+	Path string `json:"path"`
+}
 
 // CreatePool Request to create a pool.
 type CreatePool struct {
@@ -708,6 +879,25 @@ type CreateSandbox struct {
 	WaitForReady *bool `json:"wait_for_ready,omitempty"`
 }
 
+// CreateServiceURL Request to share a service.
+type CreateServiceURL struct {
+	// Access Who is let in without a token, by logging in: the creator and those
+	// with `sandboxes:exec` (`restricted`), every member of the workspace
+	// (`workspace`), or nobody any more (`off`).
+	Access ServiceAccess `json:"access,omitempty,omitzero"`
+
+	// EmbedOrigins Origins of pages that may show the service in a frame, such as
+	// `https://app.example.com`; http is for localhost only. With a login
+	// they replace those of before.
+	EmbedOrigins []string `json:"embed_origins,omitempty,omitzero"`
+
+	// ExpiresInSeconds How long the token is valid; 600 if absent. Not with a login.
+	ExpiresInSeconds int `json:"expires_in_seconds,omitempty,omitzero"`
+
+	// Port Port the service listens on in the sandbox.
+	Port int `json:"port"`
+}
+
 // CreateTemplate Request to create a template.
 type CreateTemplate struct {
 	// Image Container image reference, such as `python:3.12-slim`.
@@ -758,6 +948,18 @@ type CreatedBy string
 
 // DelegationMode Whether all of the creator's permissions are delegated, or those listed.
 type DelegationMode string
+
+// DownloadURL A link to a file.
+type DownloadURL struct {
+	// DownloadURL The link; whoever has it may read the file.
+	DownloadURL string `json:"download_url"`
+
+	// ExpiresAt When it expires; never if null or absent.
+	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// Token The token in the link.
+	Token string `json:"token"`
+}
 
 // Empty An object of which no members are defined.
 type Empty = map[string]interface{}
@@ -1535,6 +1737,24 @@ type Sandbox struct {
 	Volumes []AttachedVolume `json:"volumes,omitempty,omitzero"`
 }
 
+// SandboxAccess Who is let in.
+type SandboxAccess struct {
+	// LSUserID Id of the user at LangSmith.
+	LSUserID string `json:"ls_user_id,omitempty,omitzero"`
+
+	// OrganizationID Id of the organization.
+	OrganizationID string `json:"organization_id,omitempty,omitzero"`
+
+	// TenantID Id of the workspace.
+	TenantID string `json:"tenant_id,omitempty,omitzero"`
+
+	// UserEmail Address of the user.
+	UserEmail string `json:"user_email,omitempty,omitzero"`
+
+	// UserID Id of the user.
+	UserID string `json:"user_id,omitempty,omitzero"`
+}
+
 // SandboxList One page of sandboxes.
 type SandboxList struct {
 	// Items The sandboxes of this page.
@@ -1603,6 +1823,72 @@ type SecretValue struct {
 
 	// Value The credential, never returned, or a text with `{NAME}` for workspace secrets.
 	Value string `json:"value,omitempty,omitzero"`
+}
+
+// ServiceAccess Who is let in without a token, by logging in: the creator and those
+// with `sandboxes:exec` (`restricted`), every member of the workspace
+// (`workspace`), or nobody any more (`off`).
+type ServiceAccess string
+
+// ServiceGrant A port that is shared, and with whom.
+type ServiceGrant struct {
+	// Access Whether a service is shared by token or with whom by login.
+	Access ServiceGrantAccess `json:"access"`
+
+	// CreatedAt When it was first shared.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy Who first shared it.
+	CreatedBy string `json:"created_by,omitempty,omitzero"`
+
+	// EmbedOrigins Origins of pages that may show it in a frame; with a login only.
+	EmbedOrigins []string `json:"embed_origins,omitempty,omitzero"`
+
+	// ExpiresAt When the last token expires; absent with a login.
+	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// Port The port.
+	Port int `json:"port"`
+}
+
+// ServiceGrantAccess Whether a service is shared by token or with whom by login.
+type ServiceGrantAccess string
+
+// ServiceGrantList One page of shared services.
+type ServiceGrantList struct {
+	// Items The shared services of this page.
+	Items []ServiceGrant `json:"items"`
+
+	// NextCursor The cursor of the next page, null or absent on the last. A page may be
+	// empty and not be the last.
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
+// ServiceURL The addresses of a shared service.
+type ServiceURL struct {
+	// Access Who is let in without a token, by logging in: the creator and those
+	// with `sandboxes:exec` (`restricted`), every member of the workspace
+	// (`workspace`), or nobody any more (`off`).
+	Access ServiceAccess `json:"access,omitempty,omitzero"`
+
+	// BrowserURL To open in a browser; sets a cookie and leads to the service.
+	BrowserURL string `json:"browser_url,omitempty,omitzero"`
+
+	// EmbedOrigins Origins of pages that may show the service in a frame.
+	EmbedOrigins []string `json:"embed_origins,omitempty,omitzero"`
+
+	// EmbedURL For a frame; `&redirect=/path` after it says where it leads. Absent with a login.
+	EmbedURL string `json:"embed_url,omitempty,omitzero"`
+
+	// ExpiresAt When the token expires, RFC 3339; absent with a login.
+	ExpiresAt string `json:"expires_at,omitempty,omitzero"`
+
+	// ServiceURL Base URL for programs; ends with a slash. They send the token as
+	// `X-Langsmith-Sandbox-Service-Token`.
+	ServiceURL string `json:"service_url,omitempty,omitzero"`
+
+	// Token The token; absent with a login.
+	Token string `json:"token,omitempty,omitzero"`
 }
 
 // Skipped A name that was left alone.
@@ -1958,6 +2244,9 @@ type InUse = ErrorResponse
 // Invalid Error envelope; `detail` has one of three shapes.
 type Invalid = ErrorResponse
 
+// LoginGranted Error envelope; `detail` has one of three shapes.
+type LoginGranted = ErrorResponse
+
 // NoSuchSource Error envelope; `detail` has one of three shapes.
 type NoSuchSource = ErrorResponse
 
@@ -1987,6 +2276,15 @@ type Unavailable = ErrorResponse
 
 // WrongState Error envelope; `detail` has one of three shapes.
 type WrongState = ErrorResponse
+
+// CheckSandboxAccessParams defines parameters for CheckSandboxAccess.
+type CheckSandboxAccessParams struct {
+	// SandboxID Id of the sandbox.
+	SandboxID string `form:"sandbox_id" json:"sandbox_id"`
+
+	// Action What the caller wants to do.
+	Action AccessAction `form:"action" json:"action"`
+}
 
 // ListSandboxesParams defines parameters for ListSandboxes.
 type ListSandboxesParams struct {
@@ -2023,6 +2321,21 @@ type ListSandboxesParams struct {
 	// SortOrder Order of the sort; the newer name of `sort_direction`, and comes first.
 	SortOrder *SortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
+	// PageSize Most items to return; 50 if absent.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor Where to go on, the `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteServiceURLsParams defines parameters for DeleteServiceURLs.
+type DeleteServiceURLsParams struct {
+	// Port Only this port; all if absent.
+	Port *int `form:"port,omitempty" json:"port,omitempty"`
+}
+
+// ListServiceURLsParams defines parameters for ListServiceURLs.
+type ListServiceURLsParams struct {
 	// PageSize Most items to return; 50 if absent.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
@@ -2146,6 +2459,12 @@ type BatchDeleteSandboxesJSONRequestBody = BatchDelete
 
 // UpdateSandboxJSONRequestBody defines body for UpdateSandbox for application/json ContentType.
 type UpdateSandboxJSONRequestBody = SandboxUpdate
+
+// CreateDownloadURLJSONRequestBody defines body for CreateDownloadURL for application/json ContentType.
+type CreateDownloadURLJSONRequestBody = CreateDownloadURL
+
+// CreateServiceURLJSONRequestBody defines body for CreateServiceURL for application/json ContentType.
+type CreateServiceURLJSONRequestBody = CreateServiceURL
 
 // StartSandboxJSONRequestBody defines body for StartSandbox for application/json ContentType.
 type StartSandboxJSONRequestBody = Empty
@@ -2351,6 +2670,11 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// CheckSandboxAccess Ask whether the caller may use a sandbox
+	//
+	// Corresponds with GET /auth/sandbox-access (the `CheckSandboxAccess` operationId).
+	CheckSandboxAccess(ctx context.Context, params *CheckSandboxAccessParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSandboxes List sandboxes
 	//
 	// Corresponds with GET /boxes (the `ListSandboxes` operationId).
@@ -2409,6 +2733,60 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /boxes/{name} (the `UpdateSandbox` operationId).
 	UpdateSandbox(ctx context.Context, name Name, body UpdateSandboxJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDownloadURLWithBody Make a link to a file of a sandbox
+	//
+	// The link is good for GET, HEAD and ranges without a key, wakes a
+	// stopped sandbox, and is bound to the path, not to the content.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /boxes/{name}/download-url (the `CreateDownloadURL` operationId).
+	CreateDownloadURLWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDownloadURL Make a link to a file of a sandbox
+	//
+	// The link is good for GET, HEAD and ranges without a key, wakes a
+	// stopped sandbox, and is bound to the path, not to the content.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /boxes/{name}/download-url (the `CreateDownloadURL` operationId).
+	CreateDownloadURL(ctx context.Context, name Name, body CreateDownloadURLJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateServiceURLWithBody Share an HTTP service of a sandbox
+	//
+	// Mints a token for one port, or lets people in who log in. Neither
+	// starts the service nor sees whether there is one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /boxes/{name}/service-url (the `CreateServiceURL` operationId).
+	CreateServiceURLWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateServiceURL Share an HTTP service of a sandbox
+	//
+	// Mints a token for one port, or lets people in who log in. Neither
+	// starts the service nor sees whether there is one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /boxes/{name}/service-url (the `CreateServiceURL` operationId).
+	CreateServiceURL(ctx context.Context, name Name, body CreateServiceURLJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteServiceURLs Stop to share services of a sandbox
+	//
+	// Whoever logged in is out at once; tokens stay valid until they expire.
+	//
+	// Corresponds with DELETE /boxes/{name}/service-urls (the `DeleteServiceURLs` operationId).
+	DeleteServiceURLs(ctx context.Context, name Name, params *DeleteServiceURLsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListServiceURLs List the shared services of a sandbox
+	//
+	// One entry per port; tokens that expired are left out.
+	//
+	// Corresponds with GET /boxes/{name}/service-urls (the `ListServiceURLs` operationId).
+	ListServiceURLs(ctx context.Context, name Name, params *ListServiceURLsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartSandboxWithBody Start a stopped or failed sandbox
 	//
@@ -2725,6 +3103,21 @@ type ClientInterface interface {
 	UpdateVolume(ctx context.Context, name Name, body UpdateVolumeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// CheckSandboxAccess Ask whether the caller may use a sandbox
+//
+// Corresponds with GET /auth/sandbox-access (the `CheckSandboxAccess` operationId).
+func (c *Client) CheckSandboxAccess(ctx context.Context, params *CheckSandboxAccessParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckSandboxAccessRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSandboxes List sandboxes
 //
 // Corresponds with GET /boxes (the `ListSandboxes` operationId).
@@ -2864,6 +3257,120 @@ func (c *Client) UpdateSandboxWithBody(ctx context.Context, name Name, contentTy
 // Corresponds with PATCH /boxes/{name} (the `UpdateSandbox` operationId).
 func (c *Client) UpdateSandbox(ctx context.Context, name Name, body UpdateSandboxJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateSandboxRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDownloadURLWithBody Make a link to a file of a sandbox
+//
+// The link is good for GET, HEAD and ranges without a key, wakes a
+// stopped sandbox, and is bound to the path, not to the content.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /boxes/{name}/download-url (the `CreateDownloadURL` operationId).
+func (c *Client) CreateDownloadURLWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDownloadURLRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDownloadURL Make a link to a file of a sandbox
+//
+// The link is good for GET, HEAD and ranges without a key, wakes a
+// stopped sandbox, and is bound to the path, not to the content.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /boxes/{name}/download-url (the `CreateDownloadURL` operationId).
+func (c *Client) CreateDownloadURL(ctx context.Context, name Name, body CreateDownloadURLJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDownloadURLRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateServiceURLWithBody Share an HTTP service of a sandbox
+//
+// Mints a token for one port, or lets people in who log in. Neither
+// starts the service nor sees whether there is one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /boxes/{name}/service-url (the `CreateServiceURL` operationId).
+func (c *Client) CreateServiceURLWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateServiceURLRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateServiceURL Share an HTTP service of a sandbox
+//
+// Mints a token for one port, or lets people in who log in. Neither
+// starts the service nor sees whether there is one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /boxes/{name}/service-url (the `CreateServiceURL` operationId).
+func (c *Client) CreateServiceURL(ctx context.Context, name Name, body CreateServiceURLJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateServiceURLRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteServiceURLs Stop to share services of a sandbox
+//
+// Whoever logged in is out at once; tokens stay valid until they expire.
+//
+// Corresponds with DELETE /boxes/{name}/service-urls (the `DeleteServiceURLs` operationId).
+func (c *Client) DeleteServiceURLs(ctx context.Context, name Name, params *DeleteServiceURLsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteServiceURLsRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListServiceURLs List the shared services of a sandbox
+//
+// One entry per port; tokens that expired are left out.
+//
+// Corresponds with GET /boxes/{name}/service-urls (the `ListServiceURLs` operationId).
+func (c *Client) ListServiceURLs(ctx context.Context, name Name, params *ListServiceURLsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListServiceURLsRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3628,6 +4135,64 @@ func (c *Client) UpdateVolume(ctx context.Context, name Name, body UpdateVolumeJ
 	return c.Client.Do(req)
 }
 
+// NewCheckSandboxAccessRequest constructs an http.Request for the CheckSandboxAccess method
+func NewCheckSandboxAccessRequest(server string, params *CheckSandboxAccessParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/sandbox-access")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sandbox_id", params.SandboxID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSandboxesRequest constructs an http.Request for the ListSandboxes method
 func NewListSandboxesRequest(server string, params *ListSandboxesParams) (*http.Request, error) {
 	var err error
@@ -4017,6 +4582,234 @@ func NewUpdateSandboxRequestWithBody(server string, name Name, contentType strin
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreateDownloadURLRequest calls the generic CreateDownloadURL builder with application/json body
+func NewCreateDownloadURLRequest(server string, name Name, body CreateDownloadURLJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateDownloadURLRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewCreateDownloadURLRequestWithBody constructs an http.Request for the CreateDownloadURL method, with any body, and a specified content type
+func NewCreateDownloadURLRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/boxes/%s/download-url", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCreateServiceURLRequest calls the generic CreateServiceURL builder with application/json body
+func NewCreateServiceURLRequest(server string, name Name, body CreateServiceURLJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateServiceURLRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewCreateServiceURLRequestWithBody constructs an http.Request for the CreateServiceURL method, with any body, and a specified content type
+func NewCreateServiceURLRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/boxes/%s/service-url", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteServiceURLsRequest constructs an http.Request for the DeleteServiceURLs method
+func NewDeleteServiceURLsRequest(server string, name Name, params *DeleteServiceURLsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/boxes/%s/service-urls", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Port != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", *params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListServiceURLsRequest constructs an http.Request for the ListServiceURLs method
+func NewListServiceURLsRequest(server string, name Name, params *ListServiceURLsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/boxes/%s/service-urls", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }

@@ -147,6 +147,32 @@ func (a api) StopSandbox(ctx context.Context, r genserver.StopSandboxRequestObje
 	return genserver.StopSandbox204Response{}, a.stopBox(ctx, r.Name)
 }
 
+// CreateServiceURL is refused as yet.
+func (a api) CreateServiceURL(context.Context, genserver.CreateServiceURLRequestObject) (genserver.CreateServiceURLResponseObject, error) {
+	return nil, notSupported("service URLs")
+}
+
+// ListServiceURLs is refused as yet.
+func (a api) ListServiceURLs(context.Context, genserver.ListServiceURLsRequestObject) (genserver.ListServiceURLsResponseObject, error) {
+	return nil, notSupported("service URLs")
+}
+
+// DeleteServiceURLs is refused as yet.
+func (a api) DeleteServiceURLs(context.Context, genserver.DeleteServiceURLsRequestObject) (genserver.DeleteServiceURLsResponseObject, error) {
+	return nil, notSupported("service URLs")
+}
+
+// CreateDownloadURL is refused as yet.
+func (a api) CreateDownloadURL(context.Context, genserver.CreateDownloadURLRequestObject) (genserver.CreateDownloadURLResponseObject, error) {
+	return nil, notSupported("download URLs")
+}
+
+// CheckSandboxAccess lets everybody in who has the key, and knows nothing of
+// users.
+func (a api) CheckSandboxAccess(_ context.Context, r genserver.CheckSandboxAccessRequestObject) (genserver.CheckSandboxAccessResponseObject, error) {
+	return genserver.CheckSandboxAccess200JSONResponse{}, a.hasBox(r.Params.SandboxID)
+}
+
 func (a api) ListRegistries(_ context.Context, r genserver.ListRegistriesRequestObject) (genserver.ListRegistriesResponseObject, error) {
 	out, err := a.listRegistries(r.Params)
 	return genserver.ListRegistries200JSONResponse(out), err

@@ -193,6 +193,16 @@ func (e *engine) getBox(name string) (view gen.Sandbox, err error) {
 	})
 }
 
+// hasBox reports a sandbox that does not exist.
+func (e *engine) hasBox(id string) error {
+	return e.look(func() error {
+		if e.boxes.byID[id] == nil {
+			return notFound("sandbox", id)
+		}
+		return nil
+	})
+}
+
 func (e *engine) boxStatus(name string) (out gen.StatusReport, err error) {
 	return out, e.look(func() error {
 		b, err := e.boxes.find(name)

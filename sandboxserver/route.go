@@ -49,7 +49,14 @@ type guarded struct {
 // HandleFunc registers an operation of the contract.
 func (g guarded) HandleFunc(pattern string, next func(http.ResponseWriter, *http.Request)) {
 	method, route, _ := strings.Cut(pattern, " ")
-	op := g.server.contract.operation(method, strings.TrimPrefix(route, g.prefix))
+	route = strings.TrimPrefix(route, g.prefix)
+	op := g.server.contract.operation(method, route)
+	if op.route.PathItem.Servers != nil {
+		if g.prefix != prefixes[0] {
+			return // not below the base, so that it is there once
+		}
+		pattern = method + " " + route
+	}
 	g.ServeMux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		err := g.server.authorize(r, op.serviceKey)
 		if err == nil {

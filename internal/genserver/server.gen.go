@@ -20,6 +20,9 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// CheckSandboxAccess Ask whether the caller may use a sandbox
+	// (GET /auth/sandbox-access)
+	CheckSandboxAccess(w http.ResponseWriter, r *http.Request, params CheckSandboxAccessParams)
 	// ListSandboxes List sandboxes
 	// (GET /boxes)
 	ListSandboxes(w http.ResponseWriter, r *http.Request, params ListSandboxesParams)
@@ -38,6 +41,18 @@ type ServerInterface interface {
 	// UpdateSandbox Change a sandbox
 	// (PATCH /boxes/{name})
 	UpdateSandbox(w http.ResponseWriter, r *http.Request, name Name)
+	// CreateDownloadURL Make a link to a file of a sandbox
+	// (POST /boxes/{name}/download-url)
+	CreateDownloadURL(w http.ResponseWriter, r *http.Request, name Name)
+	// CreateServiceURL Share an HTTP service of a sandbox
+	// (POST /boxes/{name}/service-url)
+	CreateServiceURL(w http.ResponseWriter, r *http.Request, name Name)
+	// DeleteServiceURLs Stop to share services of a sandbox
+	// (DELETE /boxes/{name}/service-urls)
+	DeleteServiceURLs(w http.ResponseWriter, r *http.Request, name Name, params DeleteServiceURLsParams)
+	// ListServiceURLs List the shared services of a sandbox
+	// (GET /boxes/{name}/service-urls)
+	ListServiceURLs(w http.ResponseWriter, r *http.Request, name Name, params ListServiceURLsParams)
 	// StartSandbox Start a stopped or failed sandbox
 	// (POST /boxes/{name}/start)
 	StartSandbox(w http.ResponseWriter, r *http.Request, name Name)
@@ -132,6 +147,52 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// CheckSandboxAccess operation middleware
+func (siw *ServerInterfaceWrapper) CheckSandboxAccess(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CheckSandboxAccessParams
+
+	// ------------- Required query parameter "sandbox_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "sandbox_id", r.URL.Query(), &params.SandboxID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sandbox_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sandbox_id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "action", r.URL.Query(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "action"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "action", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CheckSandboxAccess(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListSandboxes operation middleware
 func (siw *ServerInterfaceWrapper) ListSandboxes(w http.ResponseWriter, r *http.Request) {
@@ -419,6 +480,155 @@ func (siw *ServerInterfaceWrapper) UpdateSandbox(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateSandbox(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateDownloadURL operation middleware
+func (siw *ServerInterfaceWrapper) CreateDownloadURL(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateDownloadURL(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateServiceURL operation middleware
+func (siw *ServerInterfaceWrapper) CreateServiceURL(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateServiceURL(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteServiceURLs operation middleware
+func (siw *ServerInterfaceWrapper) DeleteServiceURLs(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteServiceURLsParams
+
+	// ------------- Optional query parameter "port" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "port", r.URL.Query(), &params.Port, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "port"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "port", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteServiceURLs(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListServiceURLs operation middleware
+func (siw *ServerInterfaceWrapper) ListServiceURLs(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListServiceURLsParams
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", r.URL.Query(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page_size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page_size", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListServiceURLs(w, r, name, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1540,6 +1750,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/boxes/{name}/status", wrapper.GetSandboxStatus)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/boxes/{name}/start", wrapper.StartSandbox)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/boxes/{name}/stop", wrapper.StopSandbox)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/boxes/{name}/service-url", wrapper.CreateServiceURL)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/boxes/{name}/service-urls", wrapper.DeleteServiceURLs)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/boxes/{name}/service-urls", wrapper.ListServiceURLs)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/boxes/{name}/download-url", wrapper.CreateDownloadURL)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/registries", wrapper.ListRegistries)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/registries", wrapper.CreateRegistry)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/registries/{name}", wrapper.DeleteRegistry)
@@ -1549,6 +1763,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/usage/costs", wrapper.ListUsageCosts)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/internal/activity", wrapper.ReportActivity)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/internal/start/{name}", wrapper.StartSandboxInternal)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/auth/sandbox-access", wrapper.CheckSandboxAccess)
 
 	return m
 }
@@ -1564,6 +1779,8 @@ type ForbiddenJSONResponse ErrorResponse
 type InUseJSONResponse ErrorResponse
 
 type InvalidJSONResponse ErrorResponse
+
+type LoginGrantedJSONResponse ErrorResponse
 
 type NoSuchSourceJSONResponse ErrorResponse
 
@@ -1591,6 +1808,115 @@ type UnauthorizedJSONResponse ErrorResponse
 type UnavailableJSONResponse ErrorResponse
 
 type WrongStateJSONResponse ErrorResponse
+
+type CheckSandboxAccessRequestObject struct {
+	Params CheckSandboxAccessParams
+}
+
+type CheckSandboxAccessResponseObject interface {
+	VisitCheckSandboxAccessResponse(w http.ResponseWriter) error
+}
+
+type CheckSandboxAccess200JSONResponse SandboxAccess
+
+func (response CheckSandboxAccess200JSONResponse) VisitCheckSandboxAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckSandboxAccess400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CheckSandboxAccess400JSONResponse) VisitCheckSandboxAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckSandboxAccess401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CheckSandboxAccess401JSONResponse) VisitCheckSandboxAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckSandboxAccess403JSONResponse ErrorText
+
+func (response CheckSandboxAccess403JSONResponse) VisitCheckSandboxAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckSandboxAccess404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response CheckSandboxAccess404JSONResponse) VisitCheckSandboxAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckSandboxAccess422JSONResponse struct{ InvalidJSONResponse }
+
+func (response CheckSandboxAccess422JSONResponse) VisitCheckSandboxAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckSandboxAccessdefaultJSONResponse struct {
+	Body       ErrorResponse
+	StatusCode int
+}
+
+func (response CheckSandboxAccessdefaultJSONResponse) VisitCheckSandboxAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListSandboxesRequestObject struct {
 	Params ListSandboxesParams
@@ -2148,6 +2474,454 @@ type UpdateSandboxdefaultJSONResponse struct {
 }
 
 func (response UpdateSandboxdefaultJSONResponse) VisitUpdateSandboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURLRequestObject struct {
+	Name Name `json:"name"`
+	Body *CreateDownloadURLJSONRequestBody
+}
+
+type CreateDownloadURLResponseObject interface {
+	VisitCreateDownloadURLResponse(w http.ResponseWriter) error
+}
+
+type CreateDownloadURL200JSONResponse DownloadURL
+
+func (response CreateDownloadURL200JSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURL400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CreateDownloadURL400JSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURL401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateDownloadURL401JSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURL403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateDownloadURL403JSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURL404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response CreateDownloadURL404JSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURL422JSONResponse struct{ InvalidJSONResponse }
+
+func (response CreateDownloadURL422JSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURL501JSONResponse struct{ NotSupportedJSONResponse }
+
+func (response CreateDownloadURL501JSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDownloadURLdefaultJSONResponse struct {
+	Body       ErrorResponse
+	StatusCode int
+}
+
+func (response CreateDownloadURLdefaultJSONResponse) VisitCreateDownloadURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURLRequestObject struct {
+	Name Name `json:"name"`
+	Body *CreateServiceURLJSONRequestBody
+}
+
+type CreateServiceURLResponseObject interface {
+	VisitCreateServiceURLResponse(w http.ResponseWriter) error
+}
+
+type CreateServiceURL200JSONResponse ServiceURL
+
+func (response CreateServiceURL200JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURL400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CreateServiceURL400JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURL401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateServiceURL401JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURL403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateServiceURL403JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURL404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response CreateServiceURL404JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURL409JSONResponse struct{ LoginGrantedJSONResponse }
+
+func (response CreateServiceURL409JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURL422JSONResponse struct{ InvalidJSONResponse }
+
+func (response CreateServiceURL422JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURL501JSONResponse struct{ NotSupportedJSONResponse }
+
+func (response CreateServiceURL501JSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceURLdefaultJSONResponse struct {
+	Body       ErrorResponse
+	StatusCode int
+}
+
+func (response CreateServiceURLdefaultJSONResponse) VisitCreateServiceURLResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteServiceURLsRequestObject struct {
+	Name   Name `json:"name"`
+	Params DeleteServiceURLsParams
+}
+
+type DeleteServiceURLsResponseObject interface {
+	VisitDeleteServiceURLsResponse(w http.ResponseWriter) error
+}
+
+type DeleteServiceURLs204Response struct {
+}
+
+func (response DeleteServiceURLs204Response) VisitDeleteServiceURLsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteServiceURLs401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeleteServiceURLs401JSONResponse) VisitDeleteServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteServiceURLs404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response DeleteServiceURLs404JSONResponse) VisitDeleteServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteServiceURLs422JSONResponse struct{ InvalidJSONResponse }
+
+func (response DeleteServiceURLs422JSONResponse) VisitDeleteServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteServiceURLs501JSONResponse struct{ NotSupportedJSONResponse }
+
+func (response DeleteServiceURLs501JSONResponse) VisitDeleteServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteServiceURLsdefaultJSONResponse struct {
+	Body       ErrorResponse
+	StatusCode int
+}
+
+func (response DeleteServiceURLsdefaultJSONResponse) VisitDeleteServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceURLsRequestObject struct {
+	Name   Name `json:"name"`
+	Params ListServiceURLsParams
+}
+
+type ListServiceURLsResponseObject interface {
+	VisitListServiceURLsResponse(w http.ResponseWriter) error
+}
+
+type ListServiceURLs200JSONResponse ServiceGrantList
+
+func (response ListServiceURLs200JSONResponse) VisitListServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceURLs401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListServiceURLs401JSONResponse) VisitListServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceURLs404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ListServiceURLs404JSONResponse) VisitListServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceURLs422JSONResponse struct{ InvalidJSONResponse }
+
+func (response ListServiceURLs422JSONResponse) VisitListServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceURLs501JSONResponse struct{ NotSupportedJSONResponse }
+
+func (response ListServiceURLs501JSONResponse) VisitListServiceURLsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceURLsdefaultJSONResponse struct {
+	Body       ErrorResponse
+	StatusCode int
+}
+
+func (response ListServiceURLsdefaultJSONResponse) VisitListServiceURLsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4438,6 +5212,9 @@ func (response UpdateVolumedefaultJSONResponse) VisitUpdateVolumeResponse(w http
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// CheckSandboxAccess Ask whether the caller may use a sandbox
+	// (GET /auth/sandbox-access)
+	CheckSandboxAccess(ctx context.Context, request CheckSandboxAccessRequestObject) (CheckSandboxAccessResponseObject, error)
 	// ListSandboxes List sandboxes
 	// (GET /boxes)
 	ListSandboxes(ctx context.Context, request ListSandboxesRequestObject) (ListSandboxesResponseObject, error)
@@ -4456,6 +5233,18 @@ type StrictServerInterface interface {
 	// UpdateSandbox Change a sandbox
 	// (PATCH /boxes/{name})
 	UpdateSandbox(ctx context.Context, request UpdateSandboxRequestObject) (UpdateSandboxResponseObject, error)
+	// CreateDownloadURL Make a link to a file of a sandbox
+	// (POST /boxes/{name}/download-url)
+	CreateDownloadURL(ctx context.Context, request CreateDownloadURLRequestObject) (CreateDownloadURLResponseObject, error)
+	// CreateServiceURL Share an HTTP service of a sandbox
+	// (POST /boxes/{name}/service-url)
+	CreateServiceURL(ctx context.Context, request CreateServiceURLRequestObject) (CreateServiceURLResponseObject, error)
+	// DeleteServiceURLs Stop to share services of a sandbox
+	// (DELETE /boxes/{name}/service-urls)
+	DeleteServiceURLs(ctx context.Context, request DeleteServiceURLsRequestObject) (DeleteServiceURLsResponseObject, error)
+	// ListServiceURLs List the shared services of a sandbox
+	// (GET /boxes/{name}/service-urls)
+	ListServiceURLs(ctx context.Context, request ListServiceURLsRequestObject) (ListServiceURLsResponseObject, error)
 	// StartSandbox Start a stopped or failed sandbox
 	// (POST /boxes/{name}/start)
 	StartSandbox(ctx context.Context, request StartSandboxRequestObject) (StartSandboxResponseObject, error)
@@ -4579,6 +5368,32 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// CheckSandboxAccess operation middleware
+func (sh *strictHandler) CheckSandboxAccess(w http.ResponseWriter, r *http.Request, params CheckSandboxAccessParams) {
+	var request CheckSandboxAccessRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckSandboxAccess(ctx, request.(CheckSandboxAccessRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckSandboxAccess")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CheckSandboxAccessResponseObject); ok {
+		if err := validResponse.VisitCheckSandboxAccessResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListSandboxes operation middleware
@@ -4747,6 +5562,126 @@ func (sh *strictHandler) UpdateSandbox(w http.ResponseWriter, r *http.Request, n
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateSandboxResponseObject); ok {
 		if err := validResponse.VisitUpdateSandboxResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateDownloadURL operation middleware
+func (sh *strictHandler) CreateDownloadURL(w http.ResponseWriter, r *http.Request, name Name) {
+	var request CreateDownloadURLRequestObject
+
+	request.Name = name
+
+	var body CreateDownloadURLJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDownloadURL(ctx, request.(CreateDownloadURLRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDownloadURL")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateDownloadURLResponseObject); ok {
+		if err := validResponse.VisitCreateDownloadURLResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateServiceURL operation middleware
+func (sh *strictHandler) CreateServiceURL(w http.ResponseWriter, r *http.Request, name Name) {
+	var request CreateServiceURLRequestObject
+
+	request.Name = name
+
+	var body CreateServiceURLJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateServiceURL(ctx, request.(CreateServiceURLRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateServiceURL")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateServiceURLResponseObject); ok {
+		if err := validResponse.VisitCreateServiceURLResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteServiceURLs operation middleware
+func (sh *strictHandler) DeleteServiceURLs(w http.ResponseWriter, r *http.Request, name Name, params DeleteServiceURLsParams) {
+	var request DeleteServiceURLsRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteServiceURLs(ctx, request.(DeleteServiceURLsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteServiceURLs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteServiceURLsResponseObject); ok {
+		if err := validResponse.VisitDeleteServiceURLsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListServiceURLs operation middleware
+func (sh *strictHandler) ListServiceURLs(w http.ResponseWriter, r *http.Request, name Name, params ListServiceURLsParams) {
+	var request ListServiceURLsRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListServiceURLs(ctx, request.(ListServiceURLsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListServiceURLs")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListServiceURLsResponseObject); ok {
+		if err := validResponse.VisitListServiceURLsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
