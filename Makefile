@@ -58,9 +58,16 @@ lint-spec: ## Lint the API description.
 	$(REDOCLY) lint openapi.yaml
 
 .PHONY: spec-diff
-spec-diff: ## Show what changed in the API since the last tag.
-	@git show $$(git describe --tags --abbrev=0):openapi.yaml > .spec-before.yaml; \
-	$(OASDIFF) changelog .spec-before.yaml openapi.yaml; rm -f .spec-before.yaml
+spec-diff: ## Show what changed in the API since BASE, the last tag if unset, and whether it breaks clients.
+	@base="$(BASE)"; \
+	test -n "$$base" || base=$$(git describe --tags --abbrev=0 2>/dev/null) || \
+	  { echo "there is no tag yet: make spec-diff BASE=<commit>" >&2; exit 2; }; \
+	before=$$(mktemp) && trap 'rm -f "$$before"' EXIT && \
+	git show "$$base:openapi.yaml" > "$$before" && \
+	$(OASDIFF) changelog "$$before" openapi.yaml && \
+	if $(OASDIFF) breaking --fail-on ERR "$$before" openapi.yaml >/dev/null 2>&1; \
+	then echo "since $$base: no change breaks clients"; \
+	else echo "since $$base: changes marked error break clients"; fi
 
 .PHONY: tidy-check
 tidy-check: ## Fail if go.mod or go.sum is not tidy.

@@ -144,7 +144,7 @@ var lifecycleRows = []contractRow{
 		end := time.Date(2026, time.February, 1, 0, 0, 0, 0, time.UTC)
 		return keepAll(f, c.Usage.Costs(ctx, &sandboxclient.ListUsageCostsParams{
 			StartTime: end.Add(-time.Hour), EndTime: end, Granularity: new(sandboxclient.CostsByResource), ResourceType: new(sandboxclient.CostOfSandbox),
-			ResourceIDs: []string{"a", "b"}, PageSize: new(10), Cursor: new("c"),
+			ResourceIDs: []string{"a", "b"}, IncludeTotals: new(true), IncludeDaily: new(true), PageSize: new(10), Cursor: new("c"),
 		}))
 	}},
 	{op: "getUsage", method: "UsageService.Get", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {

@@ -2426,6 +2426,13 @@ type ListUsageCostsParams struct {
 	// ResourceIDs Only these resources, 100 at most.
 	ResourceIDs []string `form:"resource_ids,omitempty" json:"resource_ids,omitempty,omitzero"`
 
+	// IncludeTotals Whether to add up all resources, with `RESOURCE` only. The members
+	// this adds are not published.
+	IncludeTotals *bool `form:"include_totals,omitempty" json:"include_totals,omitempty"`
+
+	// IncludeDaily Whether to add the totals of each day, with `include_totals` only.
+	IncludeDaily *bool `form:"include_daily,omitempty" json:"include_daily,omitempty"`
+
 	// PageSize Most items to return; 50 if absent.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
@@ -6056,6 +6063,30 @@ func NewListUsageCostsRequest(server string, params *ListUsageCostsParams) (*htt
 		if params.ResourceIDs != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resource_ids", params.ResourceIDs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IncludeTotals != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_totals", *params.IncludeTotals, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IncludeDaily != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_daily", *params.IncludeDaily, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

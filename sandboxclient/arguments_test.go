@@ -91,6 +91,16 @@ func TestBadInput(t *testing.T) {
 			p.ResourceIDs = make([]string, 101)
 			return last(c.Usage.Costs(ctx, p))
 		}, "are 101, more than 100"},
+		"totals of hours": {func(c c) error {
+			p := january(0)
+			p.IncludeTotals = new(true)
+			return last(c.Usage.Costs(ctx, p))
+		}, "totals take granularity RESOURCE"},
+		"days without totals": {func(c c) error {
+			p := january(0)
+			p.IncludeDaily = new(true)
+			return last(c.Usage.Costs(ctx, p))
+		}, "daily totals take the totals"},
 		"no registry":           {func(c c) error { _, err := c.Registries.Create(ctx, nil); return err }, "request is nil"},
 		"no address":            {registry(sandboxclient.CreateRegistry{}), "url is empty"},
 		"no host":               {registry(sandboxclient.CreateRegistry{URL: "/a"}), "url is no address"},

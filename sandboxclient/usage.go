@@ -27,8 +27,9 @@ const (
 
 // Costs yields what was used between StartTime and EndTime, 31 days at most,
 // by resource and hour, or by resource (GET /usage/costs), page by page. The
-// error, if any, comes last. Errors: [ErrInvalid], [ErrUnsupported] where
-// nothing is charged for.
+// error, if any, comes last. What IncludeTotals and IncludeDaily add to the
+// answer is not published; [Client.API] returns it as it is. Errors:
+// [ErrInvalid], [ErrUnsupported] where nothing is charged for.
 func (u *UsageService) Costs(ctx context.Context, params *ListUsageCostsParams) iter.Seq2[*UsageCost, error] {
 	const name = "list usage costs"
 	ck := checks{op: name}
@@ -40,6 +41,13 @@ func (u *UsageService) Costs(ctx context.Context, params *ListUsageCostsParams) 
 			ck.fail("period", "ends before it begins")
 		case period > maxCostPeriod:
 			ck.fail("period", "is longer than 31 days")
+		}
+		totals := pointed(params.IncludeTotals)
+		if totals && pointed(params.Granularity) != CostsByResource {
+			ck.fail("totals", "take granularity %s", CostsByResource)
+		}
+		if pointed(params.IncludeDaily) && !totals {
+			ck.fail("daily totals", "take the totals")
 		}
 		if n := len(params.ResourceIDs); n > maxCostResources {
 			ck.fail("resources", "are %d, more than %d", n, maxCostResources)
