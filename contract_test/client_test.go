@@ -105,7 +105,7 @@ func play(t *testing.T, row contractRow, answer sample) (*player, *fixture, erro
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{volume: "the volume", template: "the/template", pool: "the-pool", registry: "the registry", box: "the%2Fbox?"}
+	f := &fixture{volume: "the volume", template: "the/template", pool: "the-pool", snapshot: "the/snapshot:1", registry: "the registry", box: "the%2Fbox?"}
 	f.info = sandboxclient.Info{Name: f.box, DataplaneURL: playedBase + "/sb-1"}
 	err = row.drive(t.Context(), c, f)
 	for _, problem := range p.problems {
@@ -159,7 +159,7 @@ func comparePlayed(t *testing.T, answer string, got any) {
 	}
 	want, is := exactly(t, answer), exactly(t, string(raw))
 	if members, ok := want.(map[string]any); ok && members["name"] == nil { // a list; what it lists has a name
-		for _, list := range []string{"items", "volumes", "templates", "pools", "registries", "sandboxes"} {
+		for _, list := range []string{"items", "volumes", "templates", "pools", "snapshots", "registries", "sandboxes"} {
 			if items, ok := members[list]; ok {
 				want = items
 			}

@@ -20,6 +20,7 @@ var facade = []reflect.Type{
 	reflect.TypeFor[*sandboxclient.Volumes](),
 	reflect.TypeFor[*sandboxclient.Templates](),
 	reflect.TypeFor[*sandboxclient.Pools](),
+	reflect.TypeFor[*sandboxclient.Snapshots](),
 	reflect.TypeFor[*sandboxclient.Registries](),
 	reflect.TypeFor[*sandboxclient.UsageService](),
 }

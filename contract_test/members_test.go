@@ -14,9 +14,6 @@ import (
 
 // notSent are members of requests that no row sends, and why.
 var notSent = map[string]string{
-	"createSandbox snapshot_id":                        "exactly one source is sent, and the rows have templates",
-	"createSandbox snapshot_name":                      "as above",
-	"createSandbox snapshot":                           "as above",
 	"createSandbox mount_config.auth.aws.session_tags": "they are for proxy rules",
 }
 
@@ -158,6 +155,8 @@ func TestPinnedBodies(t *testing.T) {
 		"createTemplate":       map[string]any{"image": "python:3.12-slim", "resources": map[string]any{"cpu": "500m", "memory": "512Mi"}},
 		"createPool":           map[string]any{"template_name": "the/template", "replicas": 1.0, "timeout": 30.0, "wait_for_ready": true},
 		"createSandbox":        map[string]any{"timeout": 30.0, "wait_for_ready": true},
+		"createSnapshot":       map[string]any{"docker_image": "img:1", "fs_capacity_bytes": 1073741824.0},
+		"captureSandbox":       map[string]any{},
 		"createRegistry":       map[string]any{"url": "ghcr.io"},
 		"updateVolume":         map[string]any{},
 		"updateRegistry":       map[string]any{},

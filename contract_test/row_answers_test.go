@@ -31,6 +31,13 @@ var samples = map[string][]sample{
 	"listPools":  {{http.StatusOK, `{"pools":[]}`}, {http.StatusOK, `{"pools":[` + fullPool + `],"offset":0}`}},
 	"deletePool": {{http.StatusNoContent, ""}},
 
+	"createSnapshot":  {{http.StatusCreated, emptySnapshot}, {http.StatusCreated, fullSnapshot}},
+	"getSnapshot":     {{http.StatusOK, emptySnapshot}, {http.StatusOK, fullSnapshot}},
+	"getSnapshotTags": {{http.StatusOK, `{"name":"a","tags":[]}`}, {http.StatusOK, `{"name":"a","tags":[{"tag":"latest","snapshot_id":"i"}]}`}},
+	"listSnapshots":   {{http.StatusOK, `{"snapshots":[]}`}, {http.StatusOK, `{"items":[` + fullSnapshot + `],"snapshots":[` + fullSnapshot + `],"offset":0,"next_cursor":null}`}},
+	"deleteSnapshot":  {{http.StatusNoContent, ""}},
+	"captureSandbox":  {{http.StatusCreated, emptySnapshot}, {http.StatusCreated, fullSnapshot}},
+
 	"createRegistry": {{http.StatusCreated, `{"name":"a"}`}, {http.StatusCreated, fullRegistry}},
 	"getRegistry":    {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullRegistry}},
 	"updateRegistry": {{http.StatusOK, `{"name":"a"}`}, {http.StatusOK, fullRegistry}},
@@ -108,6 +115,14 @@ const (
 		"vcpus":2,"cpu_millicores":1500,"mem_bytes":8589934592,"fs_capacity_bytes":17179869184,
 		"proxy_config":` + proxyAnswer + `,"mount_config":` + mountsAnswer + `,
 		"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-02T03:04:06.5Z"}`
+
+	emptySnapshot = `{"id":"5e2f7f0a-0000-4000-8000-000000000006","name":"a","status":"ready"}`
+	fullSnapshot  = `{"id":"5e2f7f0a-0000-4000-8000-000000000006","name":"a","status":"ready","status_message":"as new",
+		"fs_capacity_bytes":17179869184,"fs_used_bytes":9007199254740993,"docker_image":"img:1","image_digest":"sha256:0","source_sandbox_id":"s",
+		"registry_id":"r","memory_snapshot_size_bytes":1,"labels":{"l":"v"},"tags":["latest"],"description":"d",
+		"run_config":{"user":"u:g","work_dir":"/w","env_vars":{"A":"b"}},"included":["mounts","proxy_config"],
+		"proxy_config":` + proxyAnswer + `,"mount_config":` + mountsAnswer + `,
+		"created_at":"2026-01-02T03:04:05Z","created_by":"c","updated_at":"2026-01-02T03:04:06.5Z"}`
 
 	fullUsage = `{"sandboxes_used":1,"sandboxes_limit":2,"sandbox_direct_count":3,"sandbox_pool_replicas_count":4,
 		"sandbox_running_count":5,"sandbox_stopped_count":6,"cpu_used_millicores":7,"cpu_limit_millicores":8,

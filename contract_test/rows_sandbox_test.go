@@ -37,6 +37,9 @@ var sandboxRows = []contractRow{
 		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{WaitForReady: new(false), ProxyConfig: denyingProxy()})
 		return keepInfo(f, sb, err)
 	}},
+	{op: "createSandbox", method: "Client.Create from a snapshot by id", drive: createFrom(sandboxclient.CreateSandbox{SnapshotID: "i"})},
+	{op: "createSandbox", method: "Client.Create from a snapshot by name", drive: createFrom(sandboxclient.CreateSandbox{SnapshotName: "s"})},
+	{op: "createSandbox", method: "Client.Create from a snapshot by name and tag", drive: createFrom(sandboxclient.CreateSandbox{Snapshot: "team/s:v1"})},
 	{op: "createSandbox", method: "Client.Create with mounts", drive: createWithMounts(0)},
 	{op: "createSandbox", method: "Client.Create with mounts and identities", drive: createWithMounts(1)},
 	{op: "createSandbox", method: "Client.Create with mounts and a token", drive: createWithMounts(2)},
@@ -185,4 +188,11 @@ var dataplaneRows = []contractRow{
 		v, err := io.ReadAll(r)
 		return keep(f, string(v), errors.Join(err, r.Close()))
 	}},
+}
+
+func createFrom(req sandboxclient.CreateSandbox) driver {
+	return func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
+		sb, err := c.Create(ctx, &req)
+		return keepInfo(f, sb, err)
+	}
 }

@@ -13,8 +13,8 @@ import (
 // fixture is what a row acts on. The names are of things that exist when the
 // row is driven; a row may rename or delete them, so each gets its own.
 type fixture struct {
-	volume, template, pool, registry, box string
-	info                                  sandboxclient.Info // of the box
+	volume, template, pool, snapshot, registry, box string
+	info                                            sandboxclient.Info // of the box
 
 	got any // what the facade returned
 }
@@ -39,7 +39,7 @@ type driver func(ctx context.Context, c *sandboxclient.Client, f *fixture) error
 
 // contractRows are all rows. Each operation has at least one, with as little in
 // its request as possible; together they have all that a request can hold.
-var contractRows = slices.Concat(volumeRows, templateRows, poolRows, registryRows, sandboxRows, lifecycleRows, dataplaneRows)
+var contractRows = slices.Concat(volumeRows, templateRows, poolRows, snapshotRows, registryRows, sandboxRows, lifecycleRows, dataplaneRows)
 
 // rawOnly are the operations that no method of the facade reaches.
 var rawOnly = map[string]string{

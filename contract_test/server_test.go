@@ -66,6 +66,12 @@ var refused = map[string]string{
 	"listServiceURLs":   "as yet",
 	"deleteServiceURLs": "as yet",
 	"createDownloadURL": "as yet",
+	"createSnapshot":    "sandboxes start from templates, or from nothing",
+	"listSnapshots":     "as above",
+	"getSnapshot":       "as above",
+	"getSnapshotTags":   "as above",
+	"deleteSnapshot":    "as above",
+	"captureSandbox":    "as above",
 }
 
 func driveRefused(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first
@@ -88,6 +94,18 @@ func driveRefused(t *testing.T, ctx context.Context, s *localServer) { //nolint:
 	} {
 		_ = ok[*http.Response](t)(send()).Body.Close()
 	}
+	_, err := s.c.Snapshots.Create(ctx, &sandboxclient.CreateSnapshot{Name: "s", DockerImage: "img", FSCapacityBytes: 1 << 30}, nil)
+	is(t, err, sandboxclient.ErrUnsupported)
+	_, err = s.c.Snapshots.Get(ctx, "s")
+	is(t, err, sandboxclient.ErrUnsupported)
+	_, err = s.c.Snapshots.ByName(ctx, "s")
+	is(t, err, sandboxclient.ErrUnsupported)
+	for _, err := range s.c.Snapshots.List(ctx, nil) {
+		is(t, err, sandboxclient.ErrUnsupported)
+	}
+	is(t, s.c.Snapshots.Delete(ctx, "s"), sandboxclient.ErrUnsupported)
+	_, err = s.c.FromInfo(sandboxclient.Info{Name: "box"}).Capture(ctx, &sandboxclient.CaptureSnapshot{Name: "s"}, nil)
+	is(t, err, sandboxclient.ErrUnsupported)
 	for id := range refused {
 		if !slices.Equal(s.chk.seen[id], []int{http.StatusNotImplemented}) {
 			t.Errorf("%s was answered with %v", id, s.chk.seen[id])

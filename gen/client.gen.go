@@ -465,6 +465,84 @@ func (e ServiceGrantAccess) Valid() bool {
 	}
 }
 
+// Defines values for SnapshotSetting.
+const (
+	SnapshotAllSettings SnapshotSetting = "all"
+	SnapshotEnvVars     SnapshotSetting = "env_vars"
+	SnapshotLabels      SnapshotSetting = "labels"
+	SnapshotLifecycle   SnapshotSetting = "lifecycle"
+	SnapshotMounts      SnapshotSetting = "mounts"
+	SnapshotProxyConfig SnapshotSetting = "proxy_config"
+	SnapshotResources   SnapshotSetting = "resources"
+)
+
+// Valid indicates whether the value is a known member of the SnapshotSetting enum.
+func (e SnapshotSetting) Valid() bool {
+	switch e {
+	case SnapshotAllSettings:
+		return true
+	case SnapshotEnvVars:
+		return true
+	case SnapshotLabels:
+		return true
+	case SnapshotLifecycle:
+		return true
+	case SnapshotMounts:
+		return true
+	case SnapshotProxyConfig:
+		return true
+	case SnapshotResources:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SnapshotSortBy.
+const (
+	SnapshotSortByCreatedAt SnapshotSortBy = "created_at"
+	SnapshotSortByName      SnapshotSortBy = "name"
+	SnapshotSortByStatus    SnapshotSortBy = "status"
+)
+
+// Valid indicates whether the value is a known member of the SnapshotSortBy enum.
+func (e SnapshotSortBy) Valid() bool {
+	switch e {
+	case SnapshotSortByCreatedAt:
+		return true
+	case SnapshotSortByName:
+		return true
+	case SnapshotSortByStatus:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SnapshotStatus.
+const (
+	SnapshotBuilding SnapshotStatus = "building"
+	SnapshotDeleting SnapshotStatus = "deleting"
+	SnapshotFailed   SnapshotStatus = "failed"
+	SnapshotReady    SnapshotStatus = "ready"
+)
+
+// Valid indicates whether the value is a known member of the SnapshotStatus enum.
+func (e SnapshotStatus) Valid() bool {
+	switch e {
+	case SnapshotBuilding:
+		return true
+	case SnapshotDeleting:
+		return true
+	case SnapshotFailed:
+		return true
+	case SnapshotReady:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SortDirection.
 const (
 	SortAscending  SortDirection = "asc"
@@ -702,6 +780,51 @@ type CSPSandboxFlag string
 // CSPSourceBundle A content network that a page may load from, none, or any address.
 type CSPSourceBundle string
 
+// CaptureSnapshot Request to make a snapshot of a sandbox.
+type CaptureSnapshot struct {
+	// Checkpoint Existing checkpoint to make it of; the sandbox as it is now if absent.
+	Checkpoint string `json:"checkpoint,omitempty,omitzero"`
+
+	// ConfirmAllowSnapshotSecretValues Has to be true when settings to carry hold secrets, opaque values or values of environment variables.
+	ConfirmAllowSnapshotSecretValues bool `json:"confirm_allow_snapshot_secret_values,omitempty,omitzero"`
+
+	// Description Free text.
+	Description string `json:"description,omitempty,omitzero"`
+
+	// DockerImage Tag of an image in the sandbox's Docker to make it of; the root file system if absent.
+	DockerImage string `json:"docker_image,omitempty,omitzero"`
+
+	// FSCapacityBytes Root disk in bytes; that of the sandbox if absent.
+	FSCapacityBytes int64 `json:"fs_capacity_bytes,omitempty,omitzero"`
+
+	// ImageConfig What a snapshot takes from its image, in place of that; an empty list clears, an absent one keeps.
+	ImageConfig ImageConfig `json:"image_config,omitempty,omitzero"`
+
+	// Include Settings of the sandbox to carry; sandboxes made of the snapshot
+	// have them where their requests leave them out. Labels that begin
+	// with `com.langchain.` stay behind.
+	Include []SnapshotSetting `json:"include,omitempty,omitzero"`
+
+	// IncludeMemory Whether to capture the memory too, of a running sandbox and without `checkpoint`.
+	IncludeMemory bool `json:"include_memory,omitempty,omitzero"`
+
+	// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
+	// Name Name; in generation 2 lower-case components, joined by `/`, of
+	// which `system` cannot be the first.
+	Name string `json:"name"`
+
+	// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+	// and `cwd`. User and directory of a command replace those of the
+	// sandbox; variables are added, and so are a sandbox's own `env_vars`
+	// before them.
+	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
+
+	// Tag Tag, which is taken from another snapshot of that name; `latest` if absent.
+	Tag string `json:"tag,omitempty,omitzero"`
+}
+
 // CloseStdinFrame End of standard input; no effect with a terminal.
 type CloseStdinFrame struct {
 	// Type Kind of a frame of the command stream, the WebSocket at `/execute/ws`
@@ -896,6 +1019,37 @@ type CreateServiceURL struct {
 
 	// Port Port the service listens on in the sandbox.
 	Port int `json:"port"`
+}
+
+// CreateSnapshot Request to make a snapshot of an image.
+type CreateSnapshot struct {
+	// Description Free text.
+	Description string `json:"description,omitempty,omitzero"`
+
+	// DockerImage Image, such as `python:3.12-slim`.
+	DockerImage string `json:"docker_image"`
+
+	// FSCapacityBytes Root disk in bytes.
+	FSCapacityBytes int64 `json:"fs_capacity_bytes"`
+
+	// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
+	// Name Name; in generation 2 lower-case components, joined by `/`, of
+	// which `system` cannot be the first.
+	Name string `json:"name"`
+
+	// RegistryID Registry with the credentials for the image: its id, not its name.
+	RegistryID string `json:"registry_id,omitempty,omitzero"`
+
+	// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+	// and `cwd`. User and directory of a command replace those of the
+	// sandbox; variables are added, and so are a sandbox's own `env_vars`
+	// before them.
+	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
+
+	// Tag Tag, which is taken from another snapshot of that name; `latest` if absent.
+	Tag string `json:"tag,omitempty,omitzero"`
 }
 
 // CreateTemplate Request to create a template.
@@ -1181,6 +1335,18 @@ type GitSource struct {
 
 	// RemoteURL Address, https, without credentials, query and fragment.
 	RemoteURL string `json:"remote_url"`
+}
+
+// ImageConfig What a snapshot takes from its image, in place of that; an empty list clears, an absent one keeps.
+type ImageConfig struct {
+	// Cmd Default arguments.
+	Cmd []string `json:"cmd,omitzero"`
+
+	// Entrypoint Program to start.
+	Entrypoint []string `json:"entrypoint,omitzero"`
+
+	// ExposedPorts TCP ports that it serves on.
+	ExposedPorts []int `json:"exposed_ports,omitzero"`
 }
 
 // InputFrame Text for standard input, or keys for the terminal.
@@ -1900,6 +2066,120 @@ type Skipped struct {
 	Reason string `json:"reason"`
 }
 
+// Snapshot A root file system that sandboxes start from.
+type Snapshot struct {
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at,omitempty,omitzero"`
+
+	// CreatedBy Who created it.
+	CreatedBy string `json:"created_by,omitempty,omitzero"`
+
+	// Description Free text.
+	Description string `json:"description,omitempty,omitzero"`
+
+	// DockerImage Image it was made of.
+	DockerImage string `json:"docker_image,omitempty,omitzero"`
+
+	// FSCapacityBytes Root disk in bytes.
+	FSCapacityBytes int64 `json:"fs_capacity_bytes,omitempty,omitzero"`
+
+	// FSUsedBytes What is used of the root disk in bytes.
+	FSUsedBytes int64 `json:"fs_used_bytes,omitempty,omitzero"`
+
+	// ID UUID.
+	ID string `json:"id"`
+
+	// ImageDigest Digest of the image, once pulled.
+	ImageDigest string `json:"image_digest,omitempty,omitzero"`
+
+	// Included Settings of the sandbox that it carries. Values of environment variables are never returned.
+	Included []SnapshotSetting `json:"included,omitempty,omitzero"`
+
+	// Labels Free names and values; names that begin with `com.langchain.` are the server's.
+	Labels Labels `json:"labels,omitempty,omitzero"`
+
+	// MemorySnapshotSizeBytes Size of the memory captured with it; absent without.
+	MemorySnapshotSizeBytes int64 `json:"memory_snapshot_size_bytes,omitempty,omitzero"`
+
+	// MountConfig Buckets and repositories that appear as directories of a sandbox, and
+	// the credentials for them. Fixed when the sandbox is made.
+	MountConfig MountConfig `json:"mount_config,omitempty,omitzero"`
+
+	// Name Name, the same for all its tags in generation 2.
+	Name string `json:"name"`
+
+	// ProxyConfig Rules for what a sandbox sends to the network.
+	ProxyConfig ProxyConfig `json:"proxy_config,omitempty,omitzero"`
+
+	// RegistryID Registry whose credentials pulled the image.
+	RegistryID string `json:"registry_id,omitempty,omitzero"`
+
+	// RunConfig How commands run: those of a sandbox, or one, where it excludes `env`
+	// and `cwd`. User and directory of a command replace those of the
+	// sandbox; variables are added, and so are a sandbox's own `env_vars`
+	// before them.
+	RunConfig RunConfig `json:"run_config,omitempty,omitzero"`
+
+	// SourceSandboxID Sandbox it was captured from.
+	SourceSandboxID string `json:"source_sandbox_id,omitempty,omitzero"`
+
+	// Status State of a snapshot.
+	Status SnapshotStatus `json:"status,omitempty,omitzero"`
+
+	// StatusMessage Reason when it failed.
+	StatusMessage string `json:"status_message,omitempty,omitzero"`
+
+	// Tags Tags that point here now; without any it is reached by id only.
+	Tags []string `json:"tags,omitempty,omitzero"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at,omitempty,omitzero"`
+}
+
+// SnapshotList One page of snapshots.
+type SnapshotList struct {
+	// Items The snapshots of this page.
+	Items []Snapshot `json:"items"`
+
+	// NextCursor The cursor of the next page, null or absent on the last. A page may be
+	// empty and not be the last.
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+
+	// Offset The offset of the next page; 0 or absent on the last.
+	Offset NextOffset `json:"offset,omitempty,omitzero"`
+
+	// Snapshots The same as `items`; deprecated in generation 2.
+	Snapshots []Snapshot `json:"snapshots"`
+}
+
+// SnapshotSetting Settings that a snapshot can carry: `lifecycle` is the lifetimes and
+// whether a stop keeps the memory; `all`, in requests only, is every one.
+type SnapshotSetting string
+
+// SnapshotSortBy Field snapshots are sorted by.
+type SnapshotSortBy string
+
+// SnapshotStatus State of a snapshot.
+type SnapshotStatus string
+
+// SnapshotTag A tag and what it points to.
+type SnapshotTag struct {
+	// SnapshotID The snapshot.
+	SnapshotID string `json:"snapshot_id"`
+
+	// Tag The tag, such as `latest`.
+	Tag string `json:"tag"`
+}
+
+// SnapshotTags The tags of a snapshot name.
+type SnapshotTags struct {
+	// Name The name.
+	Name string `json:"name"`
+
+	// Tags Its tags.
+	Tags []SnapshotTag `json:"tags"`
+}
+
 // SortDirection Order of a sort.
 type SortDirection string
 
@@ -2385,6 +2665,42 @@ type ListRegistriesParams struct {
 	NameContains *NameContains `form:"name_contains,omitempty" json:"name_contains,omitempty"`
 }
 
+// ListSnapshotsParams defines parameters for ListSnapshots.
+type ListSnapshotsParams struct {
+	// Limit Most items to return; 50 if absent.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset Items to skip; 0 if absent.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// NameContains Only snapshots whose name contains this text, in upper or lower case.
+	NameContains *string `form:"name_contains,omitempty" json:"name_contains,omitempty"`
+
+	// Status Only snapshots in this state.
+	Status *SnapshotStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// CreatedBy Only one's own snapshots.
+	CreatedBy *CreatedBy `form:"created_by,omitempty" json:"created_by,omitempty"`
+
+	// Labels Only snapshots with all these labels, each `key` or `key=value`.
+	Labels []string `form:"label,omitempty" json:"label,omitempty,omitzero"`
+
+	// SortBy Field to sort by; `created_at` if absent.
+	SortBy *SnapshotSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortDirection Order of the sort; `desc` if absent.
+	SortDirection *SortDirection `form:"sort_direction,omitempty" json:"sort_direction,omitempty"`
+
+	// SortOrder Order of the sort; the newer name of `sort_direction`, and comes first.
+	SortOrder *SortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize Most items to return; 50 if absent.
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor Where to go on, the `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListTemplatesParams defines parameters for ListTemplates.
 type ListTemplatesParams struct {
 	// Limit Most items to return; 50 if absent.
@@ -2473,6 +2789,9 @@ type CreateDownloadURLJSONRequestBody = CreateDownloadURL
 // CreateServiceURLJSONRequestBody defines body for CreateServiceURL for application/json ContentType.
 type CreateServiceURLJSONRequestBody = CreateServiceURL
 
+// CaptureSandboxJSONRequestBody defines body for CaptureSandbox for application/json ContentType.
+type CaptureSandboxJSONRequestBody = CaptureSnapshot
+
 // StartSandboxJSONRequestBody defines body for StartSandbox for application/json ContentType.
 type StartSandboxJSONRequestBody = Empty
 
@@ -2496,6 +2815,9 @@ type CreateRegistryJSONRequestBody = CreateRegistry
 
 // UpdateRegistryJSONRequestBody defines body for UpdateRegistry for application/json ContentType.
 type UpdateRegistryJSONRequestBody = RegistryUpdate
+
+// CreateSnapshotJSONRequestBody defines body for CreateSnapshot for application/json ContentType.
+type CreateSnapshotJSONRequestBody = CreateSnapshot
 
 // CreateTemplateJSONRequestBody defines body for CreateTemplate for application/json ContentType.
 type CreateTemplateJSONRequestBody = CreateTemplate
@@ -2795,6 +3117,26 @@ type ClientInterface interface {
 	// Corresponds with GET /boxes/{name}/service-urls (the `ListServiceURLs` operationId).
 	ListServiceURLs(ctx context.Context, name Name, params *ListServiceURLsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CaptureSandboxWithBody Make a snapshot of a sandbox
+	//
+	// Of its root file system, or of an image in its Docker. The sandbox goes
+	// on as it was.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /boxes/{name}/snapshot (the `CaptureSandbox` operationId).
+	CaptureSandboxWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CaptureSandbox Make a snapshot of a sandbox
+	//
+	// Of its root file system, or of an image in its Docker. The sandbox goes
+	// on as it was.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /boxes/{name}/snapshot (the `CaptureSandbox` operationId).
+	CaptureSandbox(ctx context.Context, name Name, body CaptureSandboxJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// StartSandboxWithBody Start a stopped or failed sandbox
 	//
 	// Takes any type of body and a specified content type.
@@ -2965,6 +3307,46 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /registries/{name} (the `UpdateRegistry` operationId).
 	UpdateRegistry(ctx context.Context, name Name, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSnapshots List snapshots
+	//
+	// Those of the workspace, and the published ones of the server, whose names begin with `system/`.
+	//
+	// Corresponds with GET /snapshots (the `ListSnapshots` operationId).
+	ListSnapshots(ctx context.Context, params *ListSnapshotsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSnapshotWithBody Make a snapshot of an image
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /snapshots (the `CreateSnapshot` operationId).
+	CreateSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSnapshot Make a snapshot of an image
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /snapshots (the `CreateSnapshot` operationId).
+	CreateSnapshot(ctx context.Context, body CreateSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSnapshotTags Get the tags of a snapshot name
+	//
+	// Corresponds with GET /snapshots-by-name/{name} (the `GetSnapshotTags` operationId).
+	GetSnapshotTags(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSnapshot Delete a snapshot
+	//
+	// Its storage is reclaimed later.
+	//
+	// Corresponds with DELETE /snapshots/{snapshot} (the `DeleteSnapshot` operationId).
+	DeleteSnapshot(ctx context.Context, snapshot string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSnapshot Get a snapshot
+	//
+	// A name alone without a `latest` is the newest ready snapshot of that name without tags.
+	//
+	// Corresponds with GET /snapshots/{snapshot} (the `GetSnapshot` operationId).
+	GetSnapshot(ctx context.Context, snapshot string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTemplates List templates
 	//
@@ -3388,6 +3770,46 @@ func (c *Client) ListServiceURLs(ctx context.Context, name Name, params *ListSer
 	return c.Client.Do(req)
 }
 
+// CaptureSandboxWithBody Make a snapshot of a sandbox
+//
+// Of its root file system, or of an image in its Docker. The sandbox goes
+// on as it was.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /boxes/{name}/snapshot (the `CaptureSandbox` operationId).
+func (c *Client) CaptureSandboxWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCaptureSandboxRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CaptureSandbox Make a snapshot of a sandbox
+//
+// Of its root file system, or of an image in its Docker. The sandbox goes
+// on as it was.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /boxes/{name}/snapshot (the `CaptureSandbox` operationId).
+func (c *Client) CaptureSandbox(ctx context.Context, name Name, body CaptureSandboxJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCaptureSandboxRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // StartSandboxWithBody Start a stopped or failed sandbox
 //
 // Takes any type of body and a specified content type.
@@ -3799,6 +4221,106 @@ func (c *Client) UpdateRegistryWithBody(ctx context.Context, name Name, contentT
 // Corresponds with PATCH /registries/{name} (the `UpdateRegistry` operationId).
 func (c *Client) UpdateRegistry(ctx context.Context, name Name, body UpdateRegistryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateRegistryRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSnapshots List snapshots
+//
+// Those of the workspace, and the published ones of the server, whose names begin with `system/`.
+//
+// Corresponds with GET /snapshots (the `ListSnapshots` operationId).
+func (c *Client) ListSnapshots(ctx context.Context, params *ListSnapshotsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSnapshotsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSnapshotWithBody Make a snapshot of an image
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /snapshots (the `CreateSnapshot` operationId).
+func (c *Client) CreateSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSnapshotRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSnapshot Make a snapshot of an image
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /snapshots (the `CreateSnapshot` operationId).
+func (c *Client) CreateSnapshot(ctx context.Context, body CreateSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSnapshotRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSnapshotTags Get the tags of a snapshot name
+//
+// Corresponds with GET /snapshots-by-name/{name} (the `GetSnapshotTags` operationId).
+func (c *Client) GetSnapshotTags(ctx context.Context, name string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSnapshotTagsRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSnapshot Delete a snapshot
+//
+// Its storage is reclaimed later.
+//
+// Corresponds with DELETE /snapshots/{snapshot} (the `DeleteSnapshot` operationId).
+func (c *Client) DeleteSnapshot(ctx context.Context, snapshot string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSnapshotRequest(c.Server, snapshot)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSnapshot Get a snapshot
+//
+// A name alone without a `latest` is the newest ready snapshot of that name without tags.
+//
+// Corresponds with GET /snapshots/{snapshot} (the `GetSnapshot` operationId).
+func (c *Client) GetSnapshot(ctx context.Context, snapshot string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSnapshotRequest(c.Server, snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -4821,6 +5343,53 @@ func NewListServiceURLsRequest(server string, name Name, params *ListServiceURLs
 	return req, nil
 }
 
+// NewCaptureSandboxRequest calls the generic CaptureSandbox builder with application/json body
+func NewCaptureSandboxRequest(server string, name Name, body CaptureSandboxJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCaptureSandboxRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewCaptureSandboxRequestWithBody constructs an http.Request for the CaptureSandbox method, with any body, and a specified content type
+func NewCaptureSandboxRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/boxes/%s/snapshot", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewStartSandboxRequest calls the generic StartSandbox builder with application/json body
 func NewStartSandboxRequest(server string, name Name, body StartSandboxJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5612,6 +6181,322 @@ func NewUpdateRegistryRequestWithBody(server string, name Name, contentType stri
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListSnapshotsRequest constructs an http.Request for the ListSnapshots method
+func NewListSnapshotsRequest(server string, params *ListSnapshotsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/snapshots")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.NameContains != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name_contains", *params.NameContains, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_by", *params.CreatedBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Labels != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "label", params.Labels, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SortBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SortDirection != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_direction", *params.SortDirection, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SortOrder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_order", *params.SortOrder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSnapshotRequest calls the generic CreateSnapshot builder with application/json body
+func NewCreateSnapshotRequest(server string, body CreateSnapshotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSnapshotRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateSnapshotRequestWithBody constructs an http.Request for the CreateSnapshot method, with any body, and a specified content type
+func NewCreateSnapshotRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/snapshots")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetSnapshotTagsRequest constructs an http.Request for the GetSnapshotTags method
+func NewGetSnapshotTagsRequest(server string, name string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/snapshots-by-name/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteSnapshotRequest constructs an http.Request for the DeleteSnapshot method
+func NewDeleteSnapshotRequest(server string, snapshot string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "snapshot", snapshot, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/snapshots/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetSnapshotRequest constructs an http.Request for the GetSnapshot method
+func NewGetSnapshotRequest(server string, snapshot string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "snapshot", snapshot, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/snapshots/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }

@@ -19,6 +19,8 @@ type Client struct {
 	Templates *Templates
 	// Pools manages pools.
 	Pools *Pools
+	// Snapshots manages what sandboxes start from.
+	Snapshots *Snapshots
 	// Registries manages image registries.
 	Registries *Registries
 	// Usage reads quotas and what was used.
@@ -76,7 +78,7 @@ func New(opts ...Option) (*Client, error) {
 	})
 	c.api = &gen.Client{Server: endpoint.String() + "/", Client: c.doer}
 	c.Volumes, c.Templates, c.Pools = &Volumes{c}, &Templates{c}, &Pools{c}
-	c.Registries, c.Usage = &Registries{c}, &UsageService{c}
+	c.Snapshots, c.Registries, c.Usage = &Snapshots{c}, &Registries{c}, &UsageService{c}
 	return c, nil
 }
 

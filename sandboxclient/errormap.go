@@ -17,6 +17,7 @@ const (
 	resourcePool     = "pool"
 	resourceRegistry = "registry"
 	resourceSandbox  = "sandbox"
+	resourceSnapshot = "snapshot"
 	resourceFile     = "file"
 )
 

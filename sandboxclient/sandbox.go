@@ -79,6 +79,9 @@ func (s *Sandbox) Start(ctx context.Context, opts *WaitOptions) error {
 		return err
 	}
 	s.set(fresh.Info())
+	if pointed(opts).NoWait {
+		return nil
+	}
 	return s.WaitReady(ctx, opts)
 }
 
@@ -94,54 +97,26 @@ func (s *Sandbox) Stop(ctx context.Context) error {
 // Delete deletes the sandbox; see [Client.Delete].
 func (s *Sandbox) Delete(ctx context.Context) error { return s.c.Delete(ctx, s.Name()) }
 
-// WaitOptions bounds the wait for a sandbox. A nil pointer is the zero value.
-type WaitOptions struct {
-	// Timeout bounds the wait, besides the context; 0 is no bound, a negative
-	// one asks once. A last request is made when it ends.
-	Timeout time.Duration
-	// Interval is the pause between two requests; 0 is one second.
-	Interval time.Duration
-}
-
 // WaitReady polls the state of the sandbox until it is ready, and refreshes
 // the handle. It fails with a [WaitError]: [ErrProvision] when the sandbox
 // failed, [ErrTimeout] when the context or the timeout ended first. Errors of
 // the requests end the wait.
 func (s *Sandbox) WaitReady(ctx context.Context, opts *WaitOptions) error {
-	o := pointed(opts)
-	if o.Interval <= 0 {
-		o.Interval = time.Second
-	}
-	start := time.Now()
-	for {
+	return pointed(opts).poll(ctx, time.Second, func() (done bool, err error) {
 		report, err := s.Status(ctx)
 		if err != nil {
-			return s.waitEnded(ctx, err)
+			return true, s.waitEnded(ctx, err)
 		}
 		switch report.Status {
 		case StatusReady:
 			_, err := s.Refresh(ctx)
-			return err
+			return true, err
 		case StatusFailed:
-			return s.waitError(ErrProvision, nil)
+			return true, s.waitError(ErrProvision, nil)
 		case StatusProvisioning, StatusStopped, StatusDeleting:
 		}
-		pause := o.Interval
-		if o.Timeout != 0 {
-			left := o.Timeout - time.Since(start)
-			if left <= 0 {
-				return s.waitError(ErrTimeout, nil)
-			}
-			pause = min(pause, left)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return s.waitEnded(ctx, ctx.Err())
-		}
-	}
+		return false, nil
+	}, func(cause error) error { return s.waitError(ErrTimeout, cause) })
 }
 
 // waitEnded tells the end of the context from other errors.

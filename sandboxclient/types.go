@@ -41,6 +41,25 @@ type (
 	// ListPoolsParams selects pools.
 	ListPoolsParams = gen.ListPoolsParams
 
+	// Snapshot is what sandboxes start from.
+	Snapshot = gen.Snapshot
+	// CreateSnapshot asks for a snapshot of an image.
+	CreateSnapshot = gen.CreateSnapshot
+	// CaptureSnapshot asks for a snapshot of a sandbox.
+	CaptureSnapshot = gen.CaptureSnapshot
+	// ImageConfig is what a snapshot takes from its image.
+	ImageConfig = gen.ImageConfig
+	// SnapshotStatus is the state of a snapshot; unknown values pass through.
+	SnapshotStatus = gen.SnapshotStatus
+	// SnapshotSetting is a setting of a sandbox that a snapshot can carry.
+	SnapshotSetting = gen.SnapshotSetting
+	// SnapshotTags is the tags of a snapshot name.
+	SnapshotTags = gen.SnapshotTags
+	// SnapshotTag is a tag and the snapshot it points to.
+	SnapshotTag = gen.SnapshotTag
+	// ListSnapshotsParams selects snapshots.
+	ListSnapshotsParams = gen.ListSnapshotsParams
+
 	// Registry is an image registry, without the credentials for it.
 	Registry = gen.Registry
 	// CreateRegistry asks for a registry.
@@ -151,6 +170,8 @@ type (
 	SortDirection = gen.SortDirection
 	// SandboxSortBy is the field that sandboxes are sorted by.
 	SandboxSortBy = gen.SandboxSortBy
+	// SnapshotSortBy is the field that snapshots are sorted by.
+	SnapshotSortBy = gen.SnapshotSortBy
 	// TemplateSortBy is the field that templates are sorted by.
 	TemplateSortBy = gen.TemplateSortBy
 )
@@ -162,6 +183,25 @@ const (
 	StatusFailed       = gen.StatusFailed
 	StatusStopped      = gen.StatusStopped
 	StatusDeleting     = gen.StatusDeleting
+)
+
+// States of a snapshot.
+const (
+	SnapshotBuilding = gen.SnapshotBuilding
+	SnapshotReady    = gen.SnapshotReady
+	SnapshotFailed   = gen.SnapshotFailed
+	SnapshotDeleting = gen.SnapshotDeleting
+)
+
+// Settings that a snapshot can carry.
+const (
+	SnapshotAllSettings = gen.SnapshotAllSettings
+	SnapshotMounts      = gen.SnapshotMounts
+	SnapshotProxyConfig = gen.SnapshotProxyConfig
+	SnapshotEnvVars     = gen.SnapshotEnvVars
+	SnapshotResources   = gen.SnapshotResources
+	SnapshotLifecycle   = gen.SnapshotLifecycle
+	SnapshotLabels      = gen.SnapshotLabels
 )
 
 // Permissions that a sandbox gets, and whose things to list.
@@ -202,6 +242,10 @@ const (
 	SandboxSortByStoppedAt              = gen.SandboxSortByStoppedAt
 	SandboxSortByIdleTTLSeconds         = gen.SandboxSortByIdleTTLSeconds
 	SandboxSortByDeleteAfterStopSeconds = gen.SandboxSortByDeleteAfterStopSeconds
+
+	SnapshotSortByName      = gen.SnapshotSortByName
+	SnapshotSortByStatus    = gen.SnapshotSortByStatus
+	SnapshotSortByCreatedAt = gen.SnapshotSortByCreatedAt
 
 	TemplateSortByName      = gen.TemplateSortByName
 	TemplateSortByImage     = gen.TemplateSortByImage

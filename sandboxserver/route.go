@@ -110,7 +110,8 @@ func dataplaneRoute(escaped string) (name, op string, ok bool) {
 // controlPlane are the first segments that belong to the control plane; a
 // sandbox with such a name is reached by its id.
 var controlPlane = map[string]bool{
-	"boxes": true, "internal": true, "pools": true, "registries": true, "templates": true, "usage": true, "volumes": true,
+	"boxes": true, "internal": true, "pools": true, "registries": true, "snapshots": true, "snapshots-by-name": true,
+	"templates": true, "usage": true, "volumes": true,
 }
 
 func (s *Server) isDataplane(op string) bool {
