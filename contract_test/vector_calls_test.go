@@ -112,10 +112,7 @@ var vectorCalls = map[string]vectorCall{
 	},
 	"WaitForSandbox": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
 		sb := target(c, v)
-		err := sb.WaitReady(ctx, &sandboxclient.WaitOptions{
-			Timeout:  waitTimeout(v),
-			Interval: seconds(arg[float64](v, "poll_interval")),
-		})
+		err := sb.WaitReady(ctx, waitOptions(v))
 		return sb.Info(), err
 	},
 	"StartSandbox": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
@@ -127,6 +124,29 @@ var vectorCalls = map[string]vectorCall{
 		sb := target(c, v)
 		err := sb.Stop(ctx)
 		return sb.Info(), err
+	},
+
+	"CreateSnapshot": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
+		return c.Snapshots.Create(ctx, args[sandboxclient.CreateSnapshot](v), waitOptions(v))
+	},
+	"CaptureSnapshot": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
+		sb := c.FromInfo(sandboxclient.Info{Name: arg[string](v, "sandbox_name")})
+		if v.Call.On != nil {
+			sb = target(c, v)
+		}
+		return sb.Capture(ctx, args[sandboxclient.CaptureSnapshot](v), waitOptions(v))
+	},
+	"GetSnapshot": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
+		return c.Snapshots.Get(ctx, arg[string](v, "snapshot_id"))
+	},
+	"ListSnapshots": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
+		return items(c.Snapshots.List(ctx, args[sandboxclient.ListSnapshotsParams](v)))
+	},
+	"DeleteSnapshot": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
+		return nil, c.Snapshots.Delete(ctx, arg[string](v, "snapshot_id"))
+	},
+	"WaitForSnapshot": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
+		return c.Snapshots.Wait(ctx, arg[string](v, "snapshot_id"), waitOptions(v))
 	},
 
 	"Run": func(ctx context.Context, c *sandboxclient.Client, v *vector) (any, error) {
@@ -160,7 +180,6 @@ var vectorCalls = map[string]vectorCall{
 // laterOps are operations that this version of the module does not have.
 var laterOps = []string{
 	"Service", "ServiceRequest", "DownloadURL",
-	"CreateSnapshot", "CaptureSnapshot", "GetSnapshot", "ListSnapshots", "DeleteSnapshot", "WaitForSnapshot",
 }
 
 // replay makes the call and returns what was wrong with it.
@@ -248,12 +267,13 @@ func arg[T any](v *vector, name string) T {
 	return value
 }
 
-// waitTimeout is -1, ask once, for an explicit 0.
-func waitTimeout(v *vector) time.Duration {
-	if d := seconds(arg[float64](v, "timeout")); d != 0 || v.Call.Args["timeout"] == nil {
-		return d
+// waitOptions are how to wait; a timeout of 0 is to ask once, as -1 is here.
+func waitOptions(v *vector) *sandboxclient.WaitOptions {
+	o := &sandboxclient.WaitOptions{Timeout: seconds(arg[float64](v, "timeout")), Interval: seconds(arg[float64](v, "poll_interval"))}
+	if o.Timeout == 0 && v.Call.Args["timeout"] != nil {
+		o.Timeout = -1
 	}
-	return -1
+	return o
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

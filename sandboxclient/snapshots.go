@@ -30,11 +30,6 @@ var snapshotDeleteRules = [][]rule{{
 	{status: http.StatusConflict, kinds: kinds(ErrInUse, ErrConflict), resource: resourceSnapshot},
 }, generic}
 
-var captureRules = [][]rule{{
-	notFound(resourceSandbox),
-	{status: http.StatusConflict, kinds: kinds(ErrExists, ErrConflict), resource: resourceSnapshot},
-}, generic}
-
 // Create makes a snapshot of an image (POST /snapshots) and waits until it is
 // ready, as [Snapshots.Wait] does; wait may be nil. Name, DockerImage and
 // FSCapacityBytes are required. Errors: [ErrInvalid], [ErrExists], [ErrQuota],
@@ -129,24 +124,14 @@ func (s *Snapshots) ByName(ctx context.Context, name string) (*SnapshotTags, err
 	})
 }
 
-const maxSnapshotPage = 500
-
 // List yields snapshots (GET /snapshots), page by page, the newest first if
-// params do not say otherwise; they may be nil. The error, if any, comes last.
+// params do not say otherwise; they may be nil. Servers take pages of at most
+// 500. The error, if any, comes last.
 func (s *Snapshots) List(ctx context.Context, params *ListSnapshotsParams) iter.Seq2[*Snapshot, error] {
-	ck := checks{op: "list snapshots"}
-	for _, size := range []*int{pointed(params).Limit, pointed(params).PageSize} {
-		if size != nil {
-			ck.between("page size", *size, 1, maxSnapshotPage)
-		}
-	}
-	if ck.err != nil {
-		return func(yield func(*Snapshot, error) bool) { yield(nil, ck.err) }
-	}
 	paging := func(q *ListSnapshotsParams) paging {
 		return paging{&q.Limit, &q.Offset, &q.PageSize, &q.Cursor}
 	}
-	return list(ctx, ck.op, params, paging, s.c.api.ListSnapshots, func(l *gen.SnapshotList) page[Snapshot] {
+	return list(ctx, "list snapshots", params, paging, s.c.api.ListSnapshots, func(l *gen.SnapshotList) page[Snapshot] {
 		return page[Snapshot]{items(l.Items, l.Snapshots), l.Offset, l.NextCursor}
 	})
 }
@@ -208,10 +193,11 @@ func (s *Snapshots) wait(ctx context.Context, last Snapshot, opts *WaitOptions) 
 // Capture makes a snapshot of the sandbox, which goes on as it was (POST
 // /boxes/{name}/snapshot), and waits until it is ready, as [Snapshots.Wait]
 // does; wait may be nil. Name is required. Errors: [ErrInvalid],
-// [ErrNotFound], [ErrExists], [ErrQuota], [ErrUnsupported], and those of Wait.
+// [ErrNotFound], [ErrConflict], [ErrQuota], [ErrUnsupported], and those of
+// Wait.
 func (s *Sandbox) Capture(ctx context.Context, req *CaptureSnapshot, wait *WaitOptions) (*Snapshot, error) {
 	name := s.Name()
-	op, err := changing("capture sandbox", name, captureRules)
+	op, err := changing("capture sandbox", name, sandboxRules)
 	op.call.Repeat = transport.RepeatRefused
 	ck := checks{op: op.name, err: err}
 	if ck.present(req == nil); ck.err != nil {
