@@ -17,6 +17,7 @@ import (
 var facade = []reflect.Type{
 	reflect.TypeFor[*sandboxclient.Client](),
 	reflect.TypeFor[*sandboxclient.Sandbox](),
+	reflect.TypeFor[*sandboxclient.Service](),
 	reflect.TypeFor[*sandboxclient.Volumes](),
 	reflect.TypeFor[*sandboxclient.Templates](),
 	reflect.TypeFor[*sandboxclient.Pools](),

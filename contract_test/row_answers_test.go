@@ -59,6 +59,15 @@ var samples = map[string][]sample{
 		"period_start":"2026-01-02T03:00:00Z","lcu":"0.000001","lsu":"2","compute_standard_units":"3","storage_standard_units":"4",
 		"vcpu_hours":"5","memory_gib_hours":"6","storage_gib_hours":"7"}],"next_cursor":null}`}},
 
+	"createServiceURL": {{http.StatusOK, `{"service_url":"https://s.test/"}`}, {http.StatusOK, `{"browser_url":"https://s.test/_svc/auth?token=t",
+		"service_url":"https://s.test/","token":"t","expires_at":"2099-01-02T03:04:05Z","embed_url":"https://s.test/_svc/embed#token=t",
+		"embed_origins":["https://app.test"],"access":"workspace"}`}},
+	"listServiceURLs": {{http.StatusOK, `{"items":[]}`}, {http.StatusOK, `{"items":[{"access":"token","created_at":"2026-01-02T03:04:05Z",
+		"created_by":"u","embed_origins":["https://app.test"],"expires_at":"2026-01-02T03:14:05Z","port":80}],"next_cursor":null}`}},
+	"deleteServiceURLs": {{http.StatusNoContent, ""}},
+	"createDownloadURL": {{http.StatusOK, `{"download_url":"https://dl.test/t","token":"t"}`},
+		{http.StatusOK, `{"download_url":"https://dl.test/t","token":"t","expires_at":"2099-01-02T03:04:05Z"}`}},
+
 	"execute":  {{http.StatusOK, `{"stdout":"","stderr":""}`}, {http.StatusOK, `{"stdout":"out","stderr":"err","exit_code":3}`}},
 	"upload":   {{http.StatusOK, `{"path":"/note.txt","written":5}`}},
 	"download": {{http.StatusOK, ""}, {http.StatusOK, "hello"}},

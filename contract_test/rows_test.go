@@ -39,14 +39,12 @@ type driver func(ctx context.Context, c *sandboxclient.Client, f *fixture) error
 
 // contractRows are all rows. Each operation has at least one, with as little in
 // its request as possible; together they have all that a request can hold.
-var contractRows = slices.Concat(volumeRows, templateRows, poolRows, snapshotRows, registryRows, sandboxRows, lifecycleRows, dataplaneRows)
+var contractRows = slices.Concat(
+	volumeRows, templateRows, poolRows, snapshotRows, registryRows, sandboxRows, lifecycleRows, dataplaneRows, serviceRows,
+)
 
 // rawOnly are the operations that no method of the facade reaches.
 var rawOnly = map[string]string{
-	"createServiceURL":   "handles on services are the next step",
-	"listServiceURLs":    "as above",
-	"deleteServiceURLs":  "as above",
-	"createDownloadURL":  "as above",
 	"checkSandboxAccess": "services ask before they let somebody in; users ask for the thing itself",
 
 	"reportActivity":       "services report activity to the API, users do not",

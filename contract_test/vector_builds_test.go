@@ -88,6 +88,9 @@ func vectorCallOf(op string) vectorCall {
 	if build, ok := builds[op]; ok {
 		return func(_ context.Context, _ *sandboxclient.Client, v *vector) (any, error) { return build(v) }
 	}
+	if call, ok := serviceCalls[op]; ok {
+		return call
+	}
 	return vectorCalls[op]
 }
 

@@ -177,11 +177,6 @@ var vectorCalls = map[string]vectorCall{
 	},
 }
 
-// laterOps are operations that this version of the module does not have.
-var laterOps = []string{
-	"Service", "ServiceRequest", "DownloadURL",
-}
-
 // replay makes the call and returns what was wrong with it.
 func (v *vector) replay(ctx context.Context) []string {
 	s := &script{op: v.Call.Op, exchanges: v.Exchanges, last: time.Now()}

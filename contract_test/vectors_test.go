@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // vectorServer stands for {server} in the vectors. Nothing listens there: the
@@ -21,6 +21,7 @@ type vector struct {
 	ID   string `json:"id"`
 	Call struct {
 		Op    string                     `json:"op"`
+		Then  string                     `json:"then"`
 		Args  map[string]json.RawMessage `json:"args"`
 		On    json.RawMessage            `json:"on"`
 		Scope struct {
@@ -68,6 +69,9 @@ func TestWireVectors(t *testing.T) {
 
 func replayVector(t *testing.T, v *vector) {
 	t.Helper()
+	// The times in the vectors are long past or far ahead of when they were
+	// recorded; a bubble begins before all of them.
+	time.Sleep(time.Until(time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)))
 	problems := v.replay(t.Context())
 	difference := differs(v.ID)
 	switch {
@@ -114,11 +118,10 @@ func loadVectorFile(t *testing.T, name string) []*vector {
 		if err := json.Unmarshal(lines.Bytes(), v); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if known := vectorCallOf(v.Call.Op) != nil; !known && !slices.Contains(laterOps, v.Call.Op) {
+		if vectorCallOf(v.Call.Op) == nil {
 			t.Fatalf("%s: %s: unknown operation %s", name, v.ID, v.Call.Op)
-		} else if known {
-			vectors = append(vectors, v)
 		}
+		vectors = append(vectors, v)
 	}
 	if err := lines.Err(); err != nil {
 		t.Fatalf("%s: %v", name, err)

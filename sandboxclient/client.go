@@ -31,6 +31,7 @@ type Client struct {
 	commands  CommandPolicy
 	logger    *slog.Logger
 	doer      transport.Doer
+	plain     transport.Doer // to other hosts
 	api       *gen.Client
 	idle      func() // closes idle connections of our own transport
 }
@@ -76,6 +77,7 @@ func New(opts ...Option) (*Client, error) {
 		Logger:         cfg.logger,
 		AllowPlaintext: cfg.plaintext,
 	})
+	c.plain = transport.Plain(cfg.client, cfg.logger)
 	c.api = &gen.Client{Server: endpoint.String() + "/", Client: c.doer}
 	c.Volumes, c.Templates, c.Pools = &Volumes{c}, &Templates{c}, &Pools{c}
 	c.Snapshots, c.Registries, c.Usage = &Snapshots{c}, &Registries{c}, &UsageService{c}

@@ -139,15 +139,20 @@ func (s *Sandbox) dataplane(op *operation) (*gen.Client, error) {
 	return &gen.Client{Server: base.String() + "/", Client: s.c.doer}, nil
 }
 
-// dataplaneBase parses a data-plane address. One that is less safe than the
-// endpoint is refused before the key goes there.
+// dataplaneBase parses a data-plane address.
 func (c *Client) dataplaneBase(raw string) (*url.URL, error) {
-	base, err := parseBase("data-plane URL", raw)
+	return c.safeBase("data-plane URL", raw)
+}
+
+// safeBase parses an address that a secret is sent to. One that is less safe
+// than the endpoint is refused.
+func (c *Client) safeBase(argument, raw string) (*url.URL, error) {
+	base, err := parseBase(argument, raw)
 	if err != nil {
 		return nil, err
 	}
 	if transport.Plaintext(base) && c.endpoint.Scheme == "https" && !c.plaintext {
-		return nil, &ArgumentError{Argument: "data-plane URL", Reason: "is not encrypted although the endpoint is"}
+		return nil, &ArgumentError{Argument: argument, Reason: "is not encrypted although the endpoint is"}
 	}
 	return base, nil
 }

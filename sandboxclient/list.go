@@ -59,7 +59,11 @@ func items[T any](items, twin []T) []T {
 // list yields the items of a list, fetching page by page as the caller goes
 // on. An error comes once, last.
 func list[P, L, T any](ctx context.Context, name string, params *P, fields func(*P) paging, send sender[P], content func(*L) page[T]) iter.Seq2[*T, error] {
-	op := operation{name: name, rules: listRules}
+	return listOf(ctx, operation{name: name, rules: listRules}, params, fields, send, content)
+}
+
+// listOf is list of what belongs to something that can be missing.
+func listOf[P, L, T any](ctx context.Context, op operation, params *P, fields func(*P) paging, send sender[P], content func(*L) page[T]) iter.Seq2[*T, error] {
 	start := pointed(params)
 	return func(yield func(*T, error) bool) {
 		query := start
@@ -80,7 +84,7 @@ func list[P, L, T any](ctx context.Context, name string, params *P, fields func(
 			}
 			more, err := p.next(next, seen)
 			if err != nil {
-				yield(nil, &APIError{Op: name, Message: err.Error(), kinds: kinds(ErrProtocol)})
+				yield(nil, &APIError{Op: op.name, Name: op.resource, Message: err.Error(), kinds: kinds(ErrProtocol)})
 				return
 			}
 			if !more {

@@ -166,6 +166,23 @@ type (
 	// CostResourceType is the kind of a resource that amounts are counted for.
 	CostResourceType = gen.CostResourceType
 
+	// ServiceURL is the addresses of a shared service, and the token for it.
+	ServiceURL = gen.ServiceURL
+	// ServiceAccess says who is let in to a service by logging in.
+	ServiceAccess = gen.ServiceAccess
+	// ServiceGrant is a port that is shared, and with whom.
+	ServiceGrant = gen.ServiceGrant
+	// ServiceGrantAccess says whether a service is shared by token or login.
+	ServiceGrantAccess = gen.ServiceGrantAccess
+	// ListServicesParams selects shared services.
+	ListServicesParams = gen.ListServiceURLsParams
+	// DownloadURL is a link to a file.
+	DownloadURL = gen.DownloadURL
+	// CSPSandboxFlag is something that a page that is locked in may do.
+	CSPSandboxFlag = gen.CSPSandboxFlag
+	// CSPSourceBundle is a network that a page may load from.
+	CSPSourceBundle = gen.CSPSourceBundle
+
 	// SortDirection is the order of a list.
 	SortDirection = gen.SortDirection
 	// SandboxSortBy is the field that sandboxes are sorted by.
@@ -266,6 +283,38 @@ const (
 	RewriteStrip  = gen.RewriteStrip
 	RewriteRedact = gen.RewriteRedact
 	RewriteKeep   = gen.RewriteKeep
+)
+
+// Who is let in to a service.
+const (
+	ServiceRestricted = gen.ServiceRestricted
+	ServiceWorkspace  = gen.ServiceWorkspace
+	ServiceOff        = gen.ServiceOff
+
+	ServiceGrantToken      = gen.ServiceGrantToken
+	ServiceGrantRestricted = gen.ServiceGrantRestricted
+	ServiceGrantWorkspace  = gen.ServiceGrantWorkspace
+)
+
+// What pages behind download links may do and load.
+const (
+	CSPAllowDownloads                     = gen.CSPAllowDownloads
+	CSPAllowForms                         = gen.CSPAllowForms
+	CSPAllowModals                        = gen.CSPAllowModals
+	CSPAllowOrientationLock               = gen.CSPAllowOrientationLock
+	CSPAllowPointerLock                   = gen.CSPAllowPointerLock
+	CSPAllowPopups                        = gen.CSPAllowPopups
+	CSPAllowPresentation                  = gen.CSPAllowPresentation
+	CSPAllowSameOrigin                    = gen.CSPAllowSameOrigin
+	CSPAllowScripts                       = gen.CSPAllowScripts
+	CSPAllowTopNavigationByUserActivation = gen.CSPAllowTopNavigationByUserActivation
+
+	CSPSourceCDNJS       = gen.CSPSourceCDNJS
+	CSPSourceGoogleFonts = gen.CSPSourceGoogleFonts
+	CSPSourceJSDelivr    = gen.CSPSourceJSDelivr
+	CSPSourceUnpkg       = gen.CSPSourceUnpkg
+	CSPSourceNone        = gen.CSPSourceNone
+	CSPSourceAny         = gen.CSPSourceAny
 )
 
 // What amounts are for.
