@@ -65,8 +65,10 @@ var samples = map[string][]sample{
 	"listServiceURLs": {{http.StatusOK, `{"items":[]}`}, {http.StatusOK, `{"items":[{"access":"token","created_at":"2026-01-02T03:04:05Z",
 		"created_by":"u","embed_origins":["https://app.test"],"expires_at":"2026-01-02T03:14:05Z","port":80}],"next_cursor":null}`}},
 	"deleteServiceURLs": {{http.StatusNoContent, ""}},
-	"createDownloadURL": {{http.StatusOK, `{"download_url":"https://dl.test/t","token":"t"}`},
-		{http.StatusOK, `{"download_url":"https://dl.test/t","token":"t","expires_at":"2099-01-02T03:04:05Z"}`}},
+	"createDownloadURL": {
+		{http.StatusOK, `{"download_url":"https://dl.test/t","token":"t"}`},
+		{http.StatusOK, `{"download_url":"https://dl.test/t","token":"t","expires_at":"2099-01-02T03:04:05Z"}`},
+	},
 
 	"execute":  {{http.StatusOK, `{"stdout":"","stderr":""}`}, {http.StatusOK, `{"stdout":"out","stderr":"err","exit_code":3}`}},
 	"upload":   {{http.StatusOK, `{"path":"/note.txt","written":5}`}},

@@ -14,7 +14,7 @@ import (
 )
 
 // serviceTokenHeader is what lets a request in to a service.
-const serviceTokenHeader = "X-Langsmith-Sandbox-Service-Token" //nolint:gosec // a name
+const serviceTokenHeader = "X-Langsmith-Sandbox-Service-Token"
 
 // Service is an HTTP service that listens on a port of a sandbox, reached from
 // here. It is an [http.RoundTripper] whose requests have the service's token,
