@@ -11,6 +11,8 @@ type ArgumentError struct {
 	Op       string // such as "create pool"; empty for options of New
 	Argument string // such as "replicas"
 	Reason   string // such as "is 101, more than 100"
+
+	cause error
 }
 
 // Error describes the argument and the reason.
@@ -23,6 +25,9 @@ func (e *ArgumentError) Error() string {
 
 // Is reports whether target is [ErrInvalid].
 func (e *ArgumentError) Is(target error) bool { return target == ErrInvalid }
+
+// Unwrap returns why a file cannot be used, or nil.
+func (e *ArgumentError) Unwrap() error { return e.cause }
 
 // checks collects the first problem of a request's arguments.
 type checks struct {
