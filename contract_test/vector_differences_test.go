@@ -20,7 +20,6 @@ var differences = []difference{
 	{"g2.box.create.legacy_members_ignored", "expires_at is a member of both generations here, and one that is no time a broken answer"},
 	{"g2.box.create.err.429_volume", "what the message of a quota means does not depend on the generation"},
 	{"both.snapshot.list.one_page_only", "a list goes on to its end; who wants one page stops"},
-	{"g2.retry.run.503_starting_*", "Execute is sent once whatever is answered, so that no command runs twice; Run repeats its start by name"},
 	{"g2.build.bad.s3.empty_prefix", "an empty string is one that is not set, here as in all requests"},
 	{"g2.build.gcp.env_value_kept_verbatim", "a name with blanks around is refused, not changed; the value is kept"},
 	{"g1.template.create.reply_defaults", "what the server did not say stays empty instead of being made up"},

@@ -43,9 +43,10 @@
 // A request is repeated, within [RetryPolicy], when its connection could not be
 // made, and, unless it creates or runs something, when the answer is 429, 502,
 // 503 or 504. A create is repeated after 429 and 503, which say that nothing
-// was begun. [Sandbox.Execute] is never repeated once it was sent. A request
-// whose answer was lost is not repeated; where it may have had an effect, the
-// error matches [ErrOutcomeUnknown]. The policy may improve between releases.
+// was begun. [Sandbox.Execute] is repeated only after a 503 that says the
+// sandbox is starting and did not get it. A request whose answer was lost is
+// not repeated; where it may have had an effect, the error matches
+// [ErrOutcomeUnknown]. The policy may improve between releases.
 //
 // # Errors
 //

@@ -55,8 +55,9 @@ func (r *Result) Err() error {
 
 // Execute runs a command line in the sandbox's shell with one request and
 // waits for it (POST /execute). A command that fails is a result, not an
-// error. It is never repeated once it was sent: if the answer is lost, the
-// error matches [ErrOutcomeUnknown]. When the context ends, the request is
+// error. It is repeated only when the server says that the sandbox was starting
+// and did not get it, never otherwise once it was sent: if the answer is lost,
+// the error matches [ErrOutcomeUnknown]. When the context ends, the request is
 // given up and the server kills the command when it notices. Output of more
 // than 64 MiB is [ErrTooLarge]. Errors: [ErrInvalid], [ErrNoDataplane],
 // [ErrNotReady], [ErrOperation], [ErrCommandTimeout].
@@ -81,7 +82,7 @@ func (s *Sandbox) Execute(ctx context.Context, command string, opts *ExecuteOpti
 	if err != nil {
 		return nil, err
 	}
-	op.call.Repeat = transport.RepeatUnsent
+	op.call.Repeat = transport.RepeatStarting
 	op.call.Timeout = time.Duration(seconds)*time.Second + commandMargin
 	answer, err := fetch[gen.ExecuteResult](ctx, op, func(ctx context.Context) (*http.Response, error) {
 		return api.Execute(ctx, body)

@@ -16,6 +16,9 @@ const (
 	RepeatByMethod Repeat = iota
 	// RepeatUnsent repeats only what never left: a connection that failed.
 	RepeatUnsent
+	// RepeatStarting also repeats what did not reach a sandbox because it is
+	// starting: 503 that says so, and not one that any proxy might answer.
+	RepeatStarting
 	// RepeatRefused also repeats what the server refused to begin: 429, 503.
 	RepeatRefused
 	// RepeatSafe also repeats what may have happened: 502, 504.

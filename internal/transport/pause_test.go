@@ -115,13 +115,14 @@ func TestWhatIsRepeated(t *testing.T) {
 		repeat   transport.Repeat
 		repeated []int // statuses; 0 is no connection
 	}{
-		"read":                      {http.MethodGet, transport.RepeatByMethod, []int{0, 429, 502, 503, 504}},
-		"change":                    {http.MethodPatch, transport.RepeatByMethod, []int{0, 429, 502, 503, 504}},
-		"delete":                    {http.MethodDelete, transport.RepeatByMethod, []int{0, 429, 502, 503, 504}},
-		"post, unknown":             {http.MethodPost, transport.RepeatByMethod, []int{0}},
-		"post that runs":            {http.MethodPost, transport.RepeatUnsent, []int{0}},
-		"post that creates":         {http.MethodPost, transport.RepeatRefused, []int{0, 429, 503}},
-		"post that may be repeated": {http.MethodPost, transport.RepeatSafe, []int{0, 429, 502, 503, 504}},
+		"read":                        {http.MethodGet, transport.RepeatByMethod, []int{0, 429, 502, 503, 504}},
+		"change":                      {http.MethodPatch, transport.RepeatByMethod, []int{0, 429, 502, 503, 504}},
+		"delete":                      {http.MethodDelete, transport.RepeatByMethod, []int{0, 429, 502, 503, 504}},
+		"post, unknown":               {http.MethodPost, transport.RepeatByMethod, []int{0}},
+		"post that runs":              {http.MethodPost, transport.RepeatUnsent, []int{0}},
+		"post that runs in a sandbox": {http.MethodPost, transport.RepeatStarting, []int{0}},
+		"post that creates":           {http.MethodPost, transport.RepeatRefused, []int{0, 429, 503}},
+		"post that may be repeated":   {http.MethodPost, transport.RepeatSafe, []int{0, 429, 502, 503, 504}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

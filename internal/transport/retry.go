@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -99,7 +101,7 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 	}
 	repeat := callOf(req).Repeat
 	if refused(resp) {
-		return repeat >= RepeatRefused
+		return repeat >= RepeatRefused || repeat == RepeatStarting && starting(resp)
 	}
 	lost := resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout
 	return lost && repeat >= RepeatSafe
@@ -108,6 +110,32 @@ func repeatable(req *http.Request, resp *http.Response, err error) bool {
 // refused reports whether an answer says that nothing was begun.
 func refused(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
+}
+
+// maxStarting is as much as is read of an answer to see what it says.
+const maxStarting = 4 << 10
+
+// starting reports whether an answer says that the sandbox is starting. Its
+// body can still be read from the start.
+func starting(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		return false
+	}
+	head, _ := ReadHead(resp.Body, maxStarting)
+	resp.Body = &readAgain{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
+	var envelope struct {
+		Detail struct {
+			Error   string `json:"error"`
+			Message string `json:"message"`
+		} `json:"detail"`
+	}
+	return json.Unmarshal(head, &envelope) == nil && envelope.Detail.Error == "ServiceUnavailable" &&
+		strings.Contains(strings.ToLower(envelope.Detail.Message), "starting")
+}
+
+type readAgain struct {
+	io.Reader
+	io.Closer
 }
 
 func (p Retry) pause(n int, resp *http.Response) (time.Duration, bool) {
