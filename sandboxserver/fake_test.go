@@ -20,6 +20,8 @@ type fakeRuntime struct {
 	open   func(name string, flag int) (*os.File, error)
 	stop   func() error
 	specs  []runtime.Spec
+
+	capture func(context.Context, runtime.CaptureSpec) (runtime.Captured, error)
 }
 
 func newFakeRuntime() *fakeRuntime { return &fakeRuntime{} }
@@ -131,6 +133,17 @@ func (b *fakeBox) Home() string          { return "/root" }
 func (b *fakeBox) Done() <-chan struct{} { return b.done }
 func (b *fakeBox) Close() error          { b.end(); return nil }
 func (b *fakeBox) end()                  { b.once.Do(func() { close(b.done) }) }
+
+// Capture makes a directory, as large as the test says.
+func (b *fakeBox) Capture(ctx context.Context, spec runtime.CaptureSpec) (runtime.Captured, error) {
+	b.f.mu.Lock()
+	capture := b.f.capture
+	b.f.mu.Unlock()
+	if capture == nil {
+		return runtime.Captured{Bytes: 4096, Entries: 1}, os.Mkdir(spec.Dir, 0o700)
+	}
+	return capture(ctx, spec)
+}
 
 func (b *fakeBox) Stop() error {
 	b.end()

@@ -149,7 +149,7 @@ func (n *native) Isolation() Isolation { return IsolationNative }
 // Features reports the details.
 func (n *native) Features() Features { return n.features }
 
-// Create starts an empty sandbox.
+// Create starts a sandbox.
 func (n *native) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 	spec, err := spec.checked()
 	if err != nil {

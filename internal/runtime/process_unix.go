@@ -47,7 +47,7 @@ func (r *processRuntime) Create(ctx context.Context, spec Spec) (Sandbox, error)
 	if err := r.reserve(spec.ID); err != nil {
 		return nil, err
 	}
-	box, err := r.open(spec)
+	box, err := r.open(ctx, spec)
 	if err != nil {
 		err = fmt.Errorf("create sandbox %s: %w", spec.ID, err)
 		return nil, errors.Join(err, r.abort(spec.ID, r.layers.remove))
@@ -68,8 +68,13 @@ func (r *processRuntime) Close() error {
 // processHome is the home directory, below the sandbox's own.
 const processHome = "/home/user"
 
-func (r *processRuntime) open(spec Spec) (*processBox, error) {
+func (r *processRuntime) open(ctx context.Context, spec Spec) (*processBox, error) {
 	dir := r.layers.path(spec.ID)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) && spec.Base != "" {
+		if err := r.fill(ctx, dir, spec.Base); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range []string{"", "app", processHome, "tmp", "workspace"} {
 		if err := makeDir(filepath.Join(dir, name)); err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ type registry struct {
 	running map[string]Sandbox // nil while the files are being made or removed
 	kept    map[string]*owner
 	busy    sync.WaitGroup // creates
+	readers map[string]*reader
 }
 
 // owner is a stopped sandbox, whose files are kept.
@@ -25,7 +26,7 @@ type owner struct {
 }
 
 func newRegistry() *registry {
-	return &registry{running: make(map[string]Sandbox), kept: make(map[string]*owner)}
+	return &registry{running: make(map[string]Sandbox), kept: make(map[string]*owner), readers: make(map[string]*reader)}
 }
 
 // reserve begins a create. It ends with add or abort.
@@ -65,6 +66,7 @@ func (r *registry) abort(id string, remove func(id string) error) error {
 	r.mu.Unlock()
 	var err error
 	if !kept {
+		r.endReads(id)
 		err = remove(id)
 	}
 	r.mu.Lock()
@@ -100,6 +102,7 @@ func (r *registry) release(id string, box Sandbox, remove func(id string) error)
 	delete(r.kept, id)
 	r.running[id] = nil
 	r.mu.Unlock()
+	r.endReads(id)
 	err := remove(id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,6 +135,7 @@ func (r *registry) close() (bool, error) {
 		closing.Go(func() { errs[i] = box.Close() })
 	}
 	closing.Wait()
+	r.endAllReads()
 	r.mu.Lock()
 	r.swept = true
 	r.mu.Unlock()

@@ -50,7 +50,7 @@ type Config struct {
 type Runtime interface {
 	// Isolation reports what is in force.
 	Isolation() Isolation
-	// Create starts an empty sandbox and returns when it can run commands.
+	// Create starts a sandbox, empty or with the files of a snapshot, and returns when it can run commands.
 	// The context bounds the start only.
 	Create(ctx context.Context, spec Spec) (Sandbox, error)
 	// Close closes every sandbox that is left and removes the runtime's files.
@@ -65,6 +65,11 @@ type Spec struct {
 	ID string
 	// Hostname is what the sandbox calls itself; empty means ID.
 	Hostname string
+	// Base is a directory that Capture made, whose files a new sandbox begins
+	// with; empty begins with none. They are copied: the base never changes,
+	// and may be removed once Create has returned. A stopped sandbox that
+	// starts again has its own.
+	Base string
 	// Mounts are host directories that the sandbox sees at paths of its own.
 	Mounts []Mount
 	// HostNetwork shares the host's network instead of an empty one that has
@@ -96,6 +101,14 @@ type Sandbox interface {
 	OpenFile(ctx context.Context, name string, flag int, perm fs.FileMode) (*os.File, error)
 	// Home is the home directory of commands, as seen from inside.
 	Home() string
+	// Capture copies the files that are the sandbox's own, and not the host's
+	// or a mount's, and returns how much that is. It works on running and on
+	// stopped sandboxes until they are closed, which breaks it off with
+	// ErrClosed. Commands go on meanwhile: each file is copied as it is then,
+	// as if the power had failed; what commands move may be missing. Sockets,
+	// devices, /etc/hostname and /etc/hosts are not captured. An error leaves
+	// nothing; it matches ErrTooLarge when the files are beyond the limit.
+	Capture(ctx context.Context, spec CaptureSpec) (Captured, error)
 	// Done is closed when the sandbox has ended, by Close or by itself.
 	Done() <-chan struct{}
 	// Stop kills every process of the sandbox, waits until they are gone and

@@ -27,6 +27,9 @@ func (s Spec) checked() (Spec, error) {
 	if len(s.Hostname) > maxHostname || strings.ContainsAny(s.Hostname, " \t\r\n\x00/:") {
 		return s, fmt.Errorf("invalid hostname %q", s.Hostname)
 	}
+	if s.Base != "" && !filepath.IsAbs(s.Base) {
+		return s, fmt.Errorf("base %q is not absolute", s.Base)
+	}
 	for _, m := range s.Mounts {
 		if err := m.check(); err != nil {
 			return s, err

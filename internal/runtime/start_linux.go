@@ -13,6 +13,13 @@ import (
 
 // start starts the agent of a sandbox and has it build the root.
 func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
+	if has, err := n.hasLayer(spec.ID); err != nil {
+		return nil, err
+	} else if !has && spec.Base != "" {
+		if err := n.fill(ctx, n.layers.path(spec.ID), spec.Base); err != nil {
+			return nil, err
+		}
+	}
 	if err := n.makeLayer(spec.ID); err != nil {
 		return nil, err
 	}

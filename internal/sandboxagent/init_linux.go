@@ -16,10 +16,18 @@ const exitRefused = 125
 // init takes over only with the name and the marker: anybody may call a program
 // by any name.
 func init() {
-	if len(os.Args) == 0 || os.Args[0] != Name || !slices.Contains(os.Environ(), Marker) {
+	if len(os.Args) == 0 || os.Args[0] != Name {
 		return
 	}
-	if err := run(); err != nil {
+	work := run
+	switch {
+	case slices.Contains(os.Environ(), Marker):
+	case slices.Contains(os.Environ(), CopyMarker):
+		work = copyFiles
+	default:
+		return
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, Name+":", err)
 		syscall.Exit(exitRefused)
 	}

@@ -1,0 +1,392 @@
+//go:build unix
+
+package treecopy
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Copy copies what is below the open directory src, and the attributes of src
+// itself, into the open and empty directory dst. Hard links, holes, owners,
+// modes, times and extended attributes are kept as far as this process may
+// give them, sockets and devices left out. What src changes meanwhile is copied as it was
+// at one moment or another, each file for itself. After an error part of the
+// copy is there.
+func Copy(ctx context.Context, dst, src *os.File, o Options) (Stats, error) {
+	c := &copier{ctx: ctx, options: o, root: int(src.Fd()), target: int(dst.Fd()), src: -1, dst: -1, links: map[inode]string{}}
+	defer c.close()
+	for _, name := range o.Skip {
+		c.skipDepth = max(c.skipDepth, strings.Count(name, "/")+1)
+	}
+	err := c.run()
+	return c.stats, err
+}
+
+const openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+
+// copier walks a tree. It stands in one directory, in both trees.
+type copier struct {
+	ctx       context.Context //nolint:containedctx // of the one call
+	options   Options
+	stats     Stats
+	skipDepth int
+
+	root, target int // the roots; the caller's
+	src, dst     int // where it stands; src is -1 in a directory that was moved away
+	levels       []level
+	links        map[inode]string // first copies of files that have more names
+	buffer       []byte
+}
+
+// level is a directory between the root and where the copier stands.
+type level struct {
+	name  string
+	st    unix.Stat_t
+	names []string // still to copy
+}
+
+type inode struct{ dev, ino uint64 }
+
+func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} } //nolint:unconvert // differs by platform
+
+func kind(st *unix.Stat_t) uint32 { return uint32(st.Mode) & unix.S_IFMT } //nolint:unconvert // differs by platform
+
+func (c *copier) close() {
+	for _, fd := range []int{c.src, c.dst} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+func (c *copier) run() (err error) {
+	if c.src, err = unix.Openat(c.root, ".", openDir, 0); err != nil {
+		return c.fail("open", "", err)
+	}
+	if c.dst, err = unix.Openat(c.target, ".", openDir, 0); err != nil {
+		return c.fail("open", "", err)
+	}
+	if err := c.enter(""); err != nil {
+		return err
+	}
+	for len(c.levels) > 0 {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		here := &c.levels[len(c.levels)-1]
+		if len(here.names) == 0 {
+			err = c.leave()
+		} else {
+			name := here.names[0]
+			here.names = here.names[1:]
+			err = c.entry(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter begins the directory that src and dst have just become.
+func (c *copier) enter(name string) error {
+	here := level{name: name}
+	if err := unix.Fstat(c.src, &here.st); err != nil {
+		return c.fail("stat", name, err)
+	}
+	if err := c.stats.charge(blockSize+inodeSize, c.options.Limit); err != nil {
+		return err
+	}
+	var err error
+	if here.names, err = readNames(c.src); err != nil {
+		return c.fail("read", name, err)
+	}
+	if err := c.attributes(c.dst, c.src); err != nil {
+		return c.fail("copy attributes of", name, err)
+	}
+	c.levels = append(c.levels, here)
+	return nil
+}
+
+func readNames(fd int) (names []string, err error) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return names, err
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+}
+
+// leave ends a directory: it gets its mode and times, which its contents
+// would have changed, and the copier goes to the one above.
+func (c *copier) leave() error {
+	done := c.levels[len(c.levels)-1]
+	c.levels = c.levels[:len(c.levels)-1]
+	if len(c.levels) == 0 {
+		return c.finish(c.target, ".", &done.st)
+	}
+	up, err := unix.Openat(c.dst, "..", openDir, 0)
+	if err != nil {
+		return c.fail("open", "..", err)
+	}
+	unix.Close(c.dst)
+	c.dst = up
+	if err := c.finish(c.dst, done.name, &done.st); err != nil {
+		return err
+	}
+	c.ascend()
+	return nil
+}
+
+// ascend goes up in the source. A directory that was moved has another one
+// above it; then the way leads from the root. What cannot be found any more
+// was moved as a whole, and has no more contents here.
+func (c *copier) ascend() {
+	here := &c.levels[len(c.levels)-1]
+	if c.src >= 0 {
+		up, err := unix.Openat(c.src, "..", openDir, 0)
+		unix.Close(c.src)
+		c.src = -1
+		if err == nil && c.is(up, here) {
+			c.src = up
+			return
+		}
+	}
+	if len(here.names) == 0 {
+		return // nothing more to read here
+	}
+	if c.src = c.find(); c.src < 0 {
+		here.names = nil
+	}
+}
+
+// is reports whether an open directory is that of a level, and closes it if
+// not.
+func (c *copier) is(fd int, l *level) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil && inodeOf(&st) == inodeOf(&l.st) {
+		return true
+	}
+	unix.Close(fd)
+	return false
+}
+
+// find opens the source's directory of the innermost level by its path.
+func (c *copier) find() int {
+	at, err := unix.Openat(c.root, ".", openDir, 0)
+	if err != nil {
+		return -1
+	}
+	for i := range c.levels[1:] {
+		l := &c.levels[i+1]
+		next, err := unix.Openat(at, l.name, openDir, 0)
+		unix.Close(at)
+		if err != nil || c.ctx.Err() != nil {
+			if err == nil {
+				unix.Close(next)
+			}
+			return -1
+		}
+		if !c.is(next, l) {
+			return -1
+		}
+		at = next
+	}
+	return at
+}
+
+// entry copies one name of the directory.
+func (c *copier) entry(name string) error {
+	if c.skipped(name) {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(c.src, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return c.fail("stat", name, gone(err))
+	}
+	var err error
+	switch kind(&st) {
+	case unix.S_IFREG:
+		err = c.file(name)
+	case unix.S_IFDIR:
+		err = c.dir(name, &st)
+	case unix.S_IFLNK:
+		err = c.symlink(name, &st)
+	default:
+		err = c.special(name, &st)
+	}
+	return c.fail("copy", name, gone(err))
+}
+
+// gone makes nothing of an error that says that a name is another's by now,
+// or nobody's.
+func gone(err error) error {
+	switch err { //nolint:errorlint // as the kernel gave it: what is wrapped is about the copy
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENXIO, unix.ESTALE:
+		return nil
+	}
+	return err
+}
+
+func (c *copier) skipped(name string) bool {
+	return len(c.levels) <= c.skipDepth && slices.Contains(c.options.Skip, c.path(name))
+}
+
+// path is that of a name in the directory, from the root.
+func (c *copier) path(name string) string {
+	names := make([]string, 0, len(c.levels)+1)
+	for i := range c.levels {
+		names = append(names, c.levels[i].name)
+	}
+	return path.Join(append(names, name)...)
+}
+
+// dir goes into a directory. Those of another file system are not the tree's.
+func (c *copier) dir(name string, st *unix.Stat_t) error {
+	if st.Dev != c.levels[0].st.Dev {
+		return nil
+	}
+	in, err := unix.Openat(c.src, name, openDir, 0)
+	if err != nil {
+		return err
+	}
+	// Nobody else has the copy: a name that is taken is a fault of its own.
+	if err := unix.Mkdirat(c.dst, name, 0o700); err != nil {
+		unix.Close(in)
+		return c.fail("make", name, err)
+	}
+	out, err := unix.Openat(c.dst, name, openDir, 0)
+	if err != nil {
+		unix.Close(in)
+		return c.fail("open", name, err)
+	}
+	c.close()
+	c.src, c.dst = in, out
+	c.stats.Entries++
+	return c.enter(name)
+}
+
+func (c *copier) symlink(name string, st *unix.Stat_t) error {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(c.src, name, buf)
+	if err == unix.EINVAL {
+		return nil // another kind by now
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.begin(0); err != nil {
+		return err
+	}
+	if err := unix.Symlinkat(string(buf[:n]), c.dst, name); err != nil {
+		return c.fail("make", name, err)
+	}
+	return c.finish(c.dst, name, st)
+}
+
+// begin counts a name with so many bytes.
+func (c *copier) begin(size int64) error {
+	c.stats.Entries++
+	return c.stats.charge(inodeSize+size, c.options.Limit)
+}
+
+// file copies a regular file.
+func (c *copier) file(name string) error {
+	in, err := unix.Openat(c.src, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(in)
+	var st unix.Stat_t
+	if err := unix.Fstat(in, &st); err != nil || kind(&st) != unix.S_IFREG {
+		return err
+	}
+	if st.Nlink > 1 && c.link(name, &st) {
+		c.stats.Entries++
+		return nil
+	}
+	if err := c.begin(0); err != nil {
+		return err
+	}
+	out, err := unix.Openat(c.dst, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return c.fail("make", name, err)
+	}
+	err = c.data(out, in, &st)
+	if err == nil {
+		err = c.attributes(out, in)
+	}
+	if closed := unix.Close(out); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return c.fail("copy", name, err)
+	}
+	return c.finish(c.dst, name, &st)
+}
+
+// link gives a file that was copied before another name. What cannot be
+// linked is copied again.
+func (c *copier) link(name string, st *unix.Stat_t) bool {
+	first, known := c.links[inodeOf(st)]
+	if !known {
+		c.links[inodeOf(st)] = c.path(name)
+		return false
+	}
+	return unix.Linkat(c.target, first, c.dst, name, 0) == nil
+}
+
+// finish gives a copy its owner, mode and times.
+func (c *copier) finish(dir int, name string, st *unix.Stat_t) error {
+	err := unix.Fchownat(dir, name, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil && err != unix.EPERM && err != unix.EINVAL {
+		return c.fail("chown", name, err)
+	}
+	owned := err == nil
+	if kind(st) != unix.S_IFLNK {
+		mode := uint32(st.Mode) & 0o7777 //nolint:unconvert // differs by platform
+		if !owned {
+			mode &= 0o1777 // a set user id would be another's
+		}
+		if err := unix.Fchmodat(dir, name, mode, 0); err != nil {
+			return c.fail("chmod", name, err)
+		}
+	}
+	times := []unix.Timespec{st.Atim, st.Mtim}
+	if err := unix.UtimesNanoAt(dir, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return c.fail("set times of", name, err)
+	}
+	return nil
+}
+
+// fail says which name an error is about, once. Errors about the copy's own
+// names do not pass for those of names that went away.
+func (c *copier) fail(op, name string, err error) error {
+	errno, ok := err.(unix.Errno) //nolint:errorlint // as the kernel gave it
+	if !ok {
+		return err
+	}
+	return &fs.PathError{Op: op, Path: "/" + c.shown(name), Err: errno}
+}
+
+// shown is a path for people, of bounded length.
+func (c *copier) shown(name string) string {
+	const most = 256
+	p := c.path(name)
+	if len(p) > most {
+		return "..." + p[len(p)-most:]
+	}
+	return p
+}
