@@ -233,8 +233,8 @@ func (c *copier) entry(name string) error {
 // gone makes nothing of an error that says that a name is another's by now,
 // or nobody's.
 func gone(err error) error {
-	switch err { //nolint:errorlint // as the kernel gave it: what is wrapped is about the copy
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENXIO, unix.ESTALE:
+	switch err {
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENXIO, unix.ESTALE: //nolint:errorlint // what is wrapped is about the copy
 		return nil
 	}
 	return err
