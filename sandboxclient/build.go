@@ -65,9 +65,9 @@ func (e *BuildError) Unwrap() error { return e.cause }
 // Build makes a snapshot of a Dockerfile: it makes a sandbox, sends it the
 // directory contextDir as it stands, has BuildKit build there, captures the
 // image, waits until the snapshot is ready, and deletes the sandbox, also when
-// ctx ends. Nothing of the context is held in memory. What .dockerignore names
-// is not sent, nor are .git, sockets, pipes and devices; symbolic links are
-// sent as they are.
+// ctx ends, which alone bounds a build. Nothing of the context is held in
+// memory. What .dockerignore names is not sent, nor are .git, sockets, pipes
+// and devices; symbolic links are sent as they are.
 //
 // In req, Name and FSCapacityBytes are required, and what belongs to running
 // sandboxes has no place: Checkpoint, DockerImage, IncludeMemory and Include.

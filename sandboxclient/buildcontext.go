@@ -2,6 +2,7 @@ package sandboxclient
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,8 @@ func (c *checks) unusable(argument string, cause error) error {
 // belongs to root, as in an image; .git, sockets, pipes and devices are left
 // out.
 func (b *buildContext) archive(ctx context.Context, w io.Writer) error {
-	archive := tar.NewWriter(w)
+	out := bufio.NewWriterSize(w, 64<<10) // many files are small
+	archive := tar.NewWriter(out)
 	buffer := make([]byte, 64<<10)
 	err := fs.WalkDir(b.root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -120,7 +122,7 @@ func (b *buildContext) archive(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("build context: %w", err)
 	}
-	return archive.Close()
+	return errors.Join(archive.Close(), out.Flush())
 }
 
 // skips reports whether an entry is left out; the error may be fs.SkipDir.

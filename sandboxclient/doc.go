@@ -1,6 +1,6 @@
 // Package sandboxclient is a client of the LangSmith Sandbox Server API: it
-// manages volumes, templates, pools, registries and sandboxes, and runs
-// commands and moves files inside a sandbox.
+// manages volumes, templates, pools, snapshots, registries and sandboxes, and
+// runs commands and moves files inside a sandbox.
 //
 //	c, err := sandboxclient.New()
 //	...

@@ -179,20 +179,20 @@ func (e *APIError) unanswered() bool {
 	}
 }
 
-// WaitError reports a sandbox that did not become ready. It matches
-// [ErrProvision] when the sandbox failed, and [ErrTimeout] and the context's
+// WaitError reports a sandbox or a snapshot that did not become ready. It
+// matches [ErrProvision] when that failed, and [ErrTimeout] and the context's
 // error when time ran out.
 type WaitError struct {
-	ResourceType  string // sandbox
-	Name          string
-	LastStatus    Status // empty if the server was never asked
+	ResourceType  string // sandbox or snapshot
+	Name          string // of the sandbox, or the id of the snapshot
+	LastStatus    Status // or SnapshotStatus; empty if the server was never asked
 	StatusMessage string // the server's reason of a failure
 
 	kind  error
 	cause error
 }
 
-// Error names the sandbox and its last state.
+// Error names what was waited for and its last state.
 func (e *WaitError) Error() string {
 	msg := fmt.Sprintf("wait for %s %q: %s", e.ResourceType, e.Name, e.kind)
 	if e.StatusMessage != "" {
