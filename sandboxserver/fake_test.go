@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"io/fs"
+	"net"
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
@@ -18,6 +20,7 @@ type fakeRuntime struct {
 	create func(context.Context, runtime.Spec) error // before a start
 	exec   func(*fakeBox, runtime.Command) (runtime.Process, error)
 	open   func(name string, flag int) (*os.File, error)
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	stop   func() error
 	specs  []runtime.Spec
 
@@ -127,6 +130,13 @@ func (b *fakeBox) OpenFile(_ context.Context, name string, flag int, _ fs.FileMo
 		return b.f.open(name, flag)
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+func (b *fakeBox) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if b.f.dial != nil {
+		return b.f.dial(ctx, network, address)
+	}
+	return nil, syscall.ECONNREFUSED
 }
 
 func (b *fakeBox) Home() string          { return "/root" }

@@ -98,6 +98,7 @@ func (r *processRuntime) open(ctx context.Context, spec Spec) (*processBox, erro
 		cookie:   newCookie(""),
 		commands: make(map[*processCommand]bool),
 		done:     make(chan struct{}),
+		leaving:  make(chan struct{}),
 	}, nil
 }
 
@@ -137,6 +138,8 @@ type processBox struct {
 	mounts []Mount
 	cookie string // begins those of the commands
 	done   chan struct{}
+	// leaving is closed when the end begins.
+	leaving chan struct{}
 
 	ending, closing  sync.Once
 	endErr, closeErr error
@@ -174,6 +177,7 @@ func (b *processBox) end() error {
 		b.mu.Lock()
 		b.ended = true
 		b.mu.Unlock()
+		close(b.leaving)
 		b.starting.Wait()
 		b.endErr = b.killAll()
 		if b.endErr == nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 )
 
@@ -29,6 +30,8 @@ var (
 	// ErrClosed reports a call on a closed runtime or sandbox, or one whose
 	// processes were gone before the call was answered.
 	ErrClosed = errors.New("sandbox is closed")
+	// ErrNotAllowed reports an address outside the sandbox.
+	ErrNotAllowed = errors.New("not an address of the sandbox's own")
 	// ErrUnsupported reports a runtime this host cannot provide; the text
 	// says which step of the probe failed.
 	ErrUnsupported = errors.New("isolation is not available on this host")
@@ -99,6 +102,15 @@ type Sandbox interface {
 	// opened: anything else is an *fs.PathError (EISDIR for a directory,
 	// EINVAL for the rest). The caller closes the file.
 	OpenFile(ctx context.Context, name string, flag int, perm fs.FileMode) (*os.File, error)
+	// Dial connects to what listens inside the sandbox, on its own loopback:
+	// the network is "tcp", "tcp4" or "tcp6", the address a port on
+	// localhost, on a loopback address or on no host at all, and nothing is
+	// looked up. Errors are a *net.OpError around ErrNotAllowed for any other
+	// address, syscall.ECONNREFUSED when nothing listens, what else the
+	// sandbox's network says (syscall.EHOSTUNREACH and the like), ErrClosed,
+	// or the context's. The caller closes the connection; whoever is at its
+	// other end goes with the sandbox.
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
 	// Home is the home directory of commands, as seen from inside.
 	Home() string
 	// Capture copies the files that are the sandbox's own, and not the host's

@@ -81,6 +81,8 @@ func (a *agent) handle(req *Request, fds []int) {
 		a.start(req, fds)
 	case req.Open != nil:
 		a.open(req)
+	case req.Socket != nil:
+		a.socket(req)
 	case req.Kill != nil:
 		go func() { a.send(a.kill(req)) }()
 	default:

@@ -39,6 +39,8 @@ type Request struct {
 	Exec  *Exec  `json:"exec,omitempty"`
 	Open  *Open  `json:"open,omitempty"`
 	Kill  *Kill  `json:"kill,omitempty"`
+	// Socket asks for a TCP socket in the sandbox's network.
+	Socket *Socket `json:"socket,omitempty"`
 	// Spilled says that the request is in the first descriptor passed along,
 	// because it is larger than MaxMessage.
 	Spilled bool `json:"spilled,omitempty"`
@@ -132,6 +134,12 @@ type Open struct {
 	Path string `json:"path"`
 	Flag int    `json:"flag"`
 	Perm uint32 `json:"perm"`
+}
+
+// Socket makes a TCP socket. The server connects it: a socket stays in the
+// network it was made in.
+type Socket struct {
+	IPv6 bool `json:"ipv6,omitempty"`
 }
 
 // Kill kills a command with all its descendants.
