@@ -35,6 +35,7 @@ func TestServerContract(t *testing.T) {
 				{"pools", drivePools},
 				{"sandboxes", driveSandboxes},
 				{"data plane", driveDataplane},
+				{"services", driveServices},
 				{"internal", driveInternal},
 				{"refused", driveRefused},
 			} {
@@ -62,37 +63,18 @@ func TestServerContract(t *testing.T) {
 var refused = map[string]string{
 	"listUsageCosts": "nothing is charged for",
 
-	"createServiceURL":  "as yet",
-	"listServiceURLs":   "as yet",
-	"deleteServiceURLs": "as yet",
-	"createDownloadURL": "as yet",
-	"createSnapshot":    "sandboxes start from templates, or from nothing",
-	"listSnapshots":     "as above",
-	"getSnapshot":       "as above",
-	"getSnapshotTags":   "as above",
-	"deleteSnapshot":    "as above",
-	"captureSandbox":    "as above",
+	"createSnapshot":  "sandboxes start from templates, or from nothing",
+	"listSnapshots":   "as above",
+	"getSnapshot":     "as above",
+	"getSnapshotTags": "as above",
+	"deleteSnapshot":  "as above",
+	"captureSandbox":  "as above",
 }
 
 func driveRefused(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first
 	begin := time.Date(2026, time.January, 2, 0, 0, 0, 0, time.UTC)
 	for _, err := range s.c.Usage.Costs(ctx, &sandboxclient.ListUsageCostsParams{StartTime: begin, EndTime: begin.AddDate(0, 0, 1)}) {
 		is(t, err, sandboxclient.ErrUnsupported)
-	}
-	sb := ok[*sandboxclient.Sandbox](t)(s.c.Create(ctx, &sandboxclient.CreateSandbox{Name: "shared"}))
-	defer sb.Delete(ctx)
-	api := s.c.API()
-	for _, send := range []func() (*http.Response, error){
-		func() (*http.Response, error) {
-			return api.CreateServiceURL(ctx, "shared", gen.CreateServiceURL{Port: 80})
-		},
-		func() (*http.Response, error) { return api.ListServiceURLs(ctx, "shared", nil) },
-		func() (*http.Response, error) { return api.DeleteServiceURLs(ctx, "shared", nil) },
-		func() (*http.Response, error) {
-			return api.CreateDownloadURL(ctx, "shared", gen.CreateDownloadURL{Path: "/a"})
-		},
-	} {
-		_ = ok[*http.Response](t)(send()).Body.Close()
 	}
 	_, err := s.c.Snapshots.Create(ctx, &sandboxclient.CreateSnapshot{Name: "s", DockerImage: "img", FSCapacityBytes: 1 << 30}, nil)
 	is(t, err, sandboxclient.ErrUnsupported)

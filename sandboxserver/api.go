@@ -147,24 +147,23 @@ func (a api) StopSandbox(ctx context.Context, r genserver.StopSandboxRequestObje
 	return genserver.StopSandbox204Response{}, a.stopBox(ctx, r.Name)
 }
 
-// CreateServiceURL is refused as yet.
-func (a api) CreateServiceURL(context.Context, genserver.CreateServiceURLRequestObject) (genserver.CreateServiceURLResponseObject, error) {
-	return nil, notSupported("service URLs")
+func (a api) CreateServiceURL(ctx context.Context, r genserver.CreateServiceURLRequestObject) (genserver.CreateServiceURLResponseObject, error) {
+	out, err := a.createServiceURL(ctx, r.Name, *r.Body)
+	return genserver.CreateServiceURL200JSONResponse(out), err
 }
 
-// ListServiceURLs is refused as yet.
-func (a api) ListServiceURLs(context.Context, genserver.ListServiceURLsRequestObject) (genserver.ListServiceURLsResponseObject, error) {
-	return nil, notSupported("service URLs")
+func (a api) ListServiceURLs(_ context.Context, r genserver.ListServiceURLsRequestObject) (genserver.ListServiceURLsResponseObject, error) {
+	out, err := a.listServiceURLs(r.Name, r.Params)
+	return genserver.ListServiceURLs200JSONResponse(out), err
 }
 
-// DeleteServiceURLs is refused as yet.
-func (a api) DeleteServiceURLs(context.Context, genserver.DeleteServiceURLsRequestObject) (genserver.DeleteServiceURLsResponseObject, error) {
-	return nil, notSupported("service URLs")
+func (a api) DeleteServiceURLs(_ context.Context, r genserver.DeleteServiceURLsRequestObject) (genserver.DeleteServiceURLsResponseObject, error) {
+	return genserver.DeleteServiceURLs204Response{}, a.deleteServiceURLs(r.Name, r.Params.Port)
 }
 
-// CreateDownloadURL is refused as yet.
-func (a api) CreateDownloadURL(context.Context, genserver.CreateDownloadURLRequestObject) (genserver.CreateDownloadURLResponseObject, error) {
-	return nil, notSupported("download URLs")
+func (a api) CreateDownloadURL(ctx context.Context, r genserver.CreateDownloadURLRequestObject) (genserver.CreateDownloadURLResponseObject, error) {
+	out, err := a.createDownloadURL(ctx, r.Name, *r.Body)
+	return genserver.CreateDownloadURL200JSONResponse(out), err
 }
 
 // CheckSandboxAccess lets everybody in who has the key, and knows nothing of

@@ -27,6 +27,7 @@ type box struct {
 	amounts    amounts
 	proxy      gen.ProxyConfig
 	traits     traits
+	shares     map[int]*share // ports that are shared
 	volumes    []attachment
 
 	active time.Time // when a command or a file access last ended

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -95,6 +97,14 @@ type Config struct {
 	// the dataplane_url of sandboxes. Empty derives it from each request.
 	PublicURL string
 
+	// ServiceDomain is the domain below which each shared port has a host of
+	// its own for browsers, such as {sandbox id}--3000.sandboxes.example.com;
+	// all names below it must lead to this server. Empty is localhost for a
+	// server that is reached on its own machine, which browsers know without
+	// being told, and otherwise the host by which the server is reached.
+	// Programs need none of this: service_url has a path, and no name.
+	ServiceDomain string
+
 	// Logger receives what the server does; nil discards it. Bodies,
 	// commands, keys and secrets are never logged.
 	Logger *slog.Logger
@@ -123,6 +133,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, c.check()
 }
 
+var domainName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+
 func (c Config) check() error {
 	if strings.TrimSpace(c.APIKey) != c.APIKey {
 		return errors.New("sandboxserver: API key has blanks around it")
@@ -135,6 +147,9 @@ func (c Config) check() error {
 	l := c.Limits
 	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.MaxOutput, int64(c.StartTimeout)) < 0 {
 		return errors.New("sandboxserver: limits must not be negative")
+	}
+	if d := c.ServiceDomain; d != "" && (!domainName.MatchString(d) || net.ParseIP(d) != nil) {
+		return fmt.Errorf("sandboxserver: service domain %q must be a host name without scheme and port", d)
 	}
 	if c.PublicURL == "" {
 		return nil

@@ -30,6 +30,7 @@ type engine struct {
 	cfg     Config
 	dir     string
 	records *records // nil keeps nothing
+	signer  *signer
 	output  *session.Budget
 
 	ctx    context.Context //nolint:containedctx // the server's: ends with it

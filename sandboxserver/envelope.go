@@ -40,6 +40,8 @@ const (
 	codeCommand            = "CommandError"
 	codeCommandTimeout     = "CommandTimeout"
 	codeFileNotFound       = "FileNotFound"
+	codeForbidden          = "Forbidden"
+	codeConnection         = "ConnectionError"
 	codePermission         = "PermissionDenied"
 	codeRead               = "ReadError"
 	codeWrite              = "WriteError"
@@ -136,7 +138,7 @@ func writeError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	var id string
 	if e.status == http.StatusInternalServerError {
 		id = randomHex(8)
-		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error_id", id, "error", err)
+		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", loggedPath(r), "error_id", id, "error", err)
 	}
 	header := w.Header()
 	if e.retryAfter > 0 {

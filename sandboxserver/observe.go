@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -38,15 +39,24 @@ func (s *Server) observe(w *response, r *http.Request, start time.Time) {
 		s.recovered(w, r, p)
 	}
 	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
-		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("method", r.Method), slog.String("path", loggedPath(r)),
 		slog.Int("status", w.status), slog.Duration("duration", time.Since(start)))
+}
+
+// loggedPath is the path of a request, but for the tokens that are part of
+// some.
+func loggedPath(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, linkPrefix) {
+		return linkPrefix + "..."
+	}
+	return r.URL.Path
 }
 
 func (s *Server) recovered(w *response, r *http.Request, p any) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // the very value
 		panic(p)
 	}
-	s.cfg.Logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	s.cfg.Logger.ErrorContext(r.Context(), "panic", "path", loggedPath(r), "panic", p, "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}

@@ -117,12 +117,18 @@ func (e *engine) snapshot() savedState {
 	return s
 }
 
-func (r *records) write(state savedState) (err error) {
+func (r *records) write(state savedState) error {
 	data, err := json.MarshalIndent(state, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(r.file), recordsName+".*") // mode 0600
+	return replaceFile(r.file, data)
+}
+
+// replaceFile writes a file that only its owner may read, in place of an old
+// one and whole or not at all.
+func replaceFile(name string, data []byte) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -138,7 +144,7 @@ func (r *records) write(state savedState) (err error) {
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), r.file)
+	return os.Rename(tmp.Name(), name)
 }
 
 // restore reads what an earlier server left, and fills its pools again.

@@ -74,6 +74,20 @@ func (g guarded) HandleFunc(pattern string, next func(http.ResponseWriter, *http
 // append paths to base URLs that end in a slash.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	escaped := r.URL.EscapedPath()
+	v, ok := hostedService(r.Host)
+	if !ok {
+		v, ok = placedService(escaped)
+	}
+	if ok {
+		s.serveService(w, r, v)
+		return
+	}
+	if strings.HasPrefix(escaped, linkPrefix) {
+		if err := s.serveLink(w, r, escaped); err != nil {
+			s.fail(w, r, err)
+		}
+		return
+	}
 	for strings.Contains(escaped, "//") {
 		escaped = strings.ReplaceAll(escaped, "//", "/")
 	}

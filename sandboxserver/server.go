@@ -20,6 +20,7 @@ type Server struct {
 	temp     string // removed by Close
 
 	dataplaneOps map[string]operation
+	services     *http.Transport
 
 	mu       sync.Mutex
 	closed   bool
@@ -39,7 +40,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, services: newServiceTransport()}
 	if s.contract, err = loadContract(); err != nil {
 		return nil, err
 	}
@@ -56,6 +57,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, s.removeTemp())
 	}
 	s.engine = newEngine(cfg, rt, dir)
+	if s.engine.signer, err = openSigner(dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
+	}
 	if s.temp == "" {
 		s.engine.records = &records{file: filepath.Join(dir, recordsName)}
 		if err := s.engine.restore(); err != nil {

@@ -1,0 +1,217 @@
+package sandboxserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/internal/runtime"
+)
+
+// serviceDialTimeout bounds how long a service may take to accept a
+// connection.
+const serviceDialTimeout = 30 * time.Second
+
+// serveService answers for what listens on a port of a sandbox. v comes from
+// the host or the path of the request.
+func (s *Server) serveService(w http.ResponseWriter, r *http.Request, v serviceVisit) {
+	path := v.path(r.URL.EscapedPath())
+	if strings.HasPrefix(path+"/", reservedPath) {
+		if err := s.serviceGate(w, r, v, path); err != nil {
+			s.refuseVisit(w, r, v, err)
+		}
+		return
+	}
+	entry, err := s.admit(r, v)
+	if err == nil && r.Method == http.MethodConnect {
+		err = problem(http.StatusMethodNotAllowed, codeMethodNotAllowed, "%s is not allowed here", r.Method)
+	}
+	if err != nil {
+		s.refuseVisit(w, r, v, err)
+		return
+	}
+	box, leave, err := s.engine.enterBox(v.id)
+	if err != nil {
+		s.refuseVisit(w, r, v, err)
+		return
+	}
+	defer leave()
+	sb, ok := box.sb.(portDialer)
+	if !ok {
+		s.refuseVisit(w, r, v, notSupported("services with this isolation"))
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), serviceKey{}, serviceTarget{sb, v.port}))
+	defer cancel()
+	defer context.AfterFunc(box.run, cancel)() //nolint:contextcheck // ends with either
+	p := passage{s, v, path, entry, box}
+	(&httputil.ReverseProxy{
+		Rewrite: p.rewrite, ModifyResponse: p.cleanse, ErrorHandler: p.failed,
+		Transport: s.services, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+	}).ServeHTTP(w, r.WithContext(ctx))
+}
+
+// portDialer is a sandbox into whose network connections can be made.
+type portDialer interface {
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+type serviceKey struct{}
+
+// serviceTarget is where a request is going, for the dial far below.
+type serviceTarget struct {
+	sb   portDialer
+	port int
+}
+
+// newServiceTransport connects to services. A connection serves one request:
+// one that is kept could outlive its sandbox, or end as the next request is
+// sent on it.
+func newServiceTransport() *http.Transport {
+	return &http.Transport{DialContext: dialService, DisableKeepAlives: true, DisableCompression: true}
+}
+
+// dialService connects to a port on the loopback interface of a sandbox.
+func dialService(ctx context.Context, _, _ string) (net.Conn, error) {
+	to, ok := ctx.Value(serviceKey{}).(serviceTarget)
+	if !ok {
+		return nil, errors.New("no sandbox to connect to")
+	}
+	ctx, cancel := context.WithTimeout(ctx, serviceDialTimeout)
+	defer cancel()
+	conn, err := to.sb.Dial(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(to.port)))
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		if v6, err := to.sb.Dial(ctx, "tcp", net.JoinHostPort("::1", strconv.Itoa(to.port))); err == nil {
+			return v6, nil
+		}
+	}
+	return conn, err
+}
+
+// passage is one request on its way into a sandbox and back.
+type passage struct {
+	server *Server
+	visit  serviceVisit
+	path   string
+	entry  entry
+	box    visit
+}
+
+// outsideHeaders are headers that only the runtime may set.
+var outsideHeaders = []string{serviceTokenHeader, "X-Langsmith-User-Token", "X-Langsmith-User-Id", "X-Langsmith-User-Email"}
+
+// rewrite makes the request that the service gets: the same, but for what let
+// it in.
+func (p passage) rewrite(r *httputil.ProxyRequest) {
+	out := r.Out
+	out.URL.Scheme, out.URL.Host = "http", "sandbox"
+	out.URL.RawPath = p.path
+	out.URL.Path, _ = url.PathUnescape(p.path) // was parsed before
+	out.URL.RawQuery, out.URL.ForceQuery = r.In.URL.RawQuery, r.In.URL.ForceQuery
+	out.Host = r.In.Host
+	for _, name := range outsideHeaders {
+		out.Header.Del(name)
+	}
+	p.server.stripKeys(out.Header)
+	stripCookie(out.Header)
+	r.SetXForwarded()
+	out.Header.Del("X-Forwarded-Prefix")
+	if p.visit.prefix != "" {
+		out.Header.Set("X-Forwarded-Prefix", p.visit.prefix)
+	}
+}
+
+// stripKeys takes the key of this server out of a request, and leaves keys of
+// the service alone.
+func (s *Server) stripKeys(h http.Header) {
+	for _, name := range []string{"X-Api-Key", "X-Service-Key"} {
+		if s.isKey(h.Get(name)) {
+			h.Del(name)
+		}
+	}
+	r := &http.Request{Header: h}
+	token, _ := bearer(r)
+	_, password, _ := r.BasicAuth()
+	if s.isKey(token) || s.isKey(password) {
+		h.Del("Authorization")
+	}
+}
+
+// cleanse keeps what a service answers from having a say about more than
+// itself.
+func (p passage) cleanse(resp *http.Response) error {
+	cleanCookies(resp.Header, p.visit.prefix)
+	if p.visit.prefix == "" {
+		if p.entry.cookie {
+			frameAncestors(resp.Header, p.entry.origins)
+		}
+		return nil
+	}
+	for _, name := range []string{"Strict-Transport-Security", "Clear-Site-Data", "Service-Worker-Allowed", "Alt-Svc"} {
+		resp.Header.Del(name)
+	}
+	// Browsers have no business here; one that came by a trick gets a page
+	// that is not of the API's origin.
+	resp.Header.Add("Content-Security-Policy", "sandbox")
+	if location := resp.Header.Get("Location"); location != "" {
+		resp.Header.Set("Location", p.relocate(resp.Request.Host, location))
+	}
+	return nil
+}
+
+// relocate moves an address of the service to where the client finds it. host
+// is what the service takes for its own.
+func (p passage) relocate(host, location string) string {
+	u, err := url.Parse(location)
+	if err != nil || u.Opaque != "" || u.Host != "" && !strings.EqualFold(u.Host, host) || !strings.HasPrefix(u.Path, "/") {
+		return location
+	}
+	if u.Path == p.visit.prefix || strings.HasPrefix(u.Path, p.visit.prefix+"/") {
+		return location // it knew
+	}
+	u.Scheme, u.Host, u.User = "", "", nil
+	u.RawPath = p.visit.prefix + u.EscapedPath()
+	u.Path = p.visit.prefix + u.Path
+	return u.String()
+}
+
+// failed answers for a service that did not.
+func (p passage) failed(w http.ResponseWriter, r *http.Request, err error) {
+	refusal := problem(http.StatusBadGateway, codeConnection, "Service is not reachable: nothing answers on port %d of the sandbox", p.visit.port)
+	if p.box.run.Err() != nil || errors.Is(err, runtime.ErrClosed) {
+		refusal = errGone
+	}
+	p.server.cfg.Logger.DebugContext(r.Context(), "service did not answer", "sandbox", p.visit.id, "port", p.visit.port, "error", err)
+	p.server.refuseVisit(w, r, p.visit, refusal)
+}
+
+// refuseVisit answers for a service, in words for people if it is one who
+// asks. Who can log in is shown the way.
+func (s *Server) refuseVisit(w http.ResponseWriter, r *http.Request, v serviceVisit, err error) {
+	e := asAPIError(err)
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") || e.status == http.StatusInternalServerError {
+		s.fail(w, r, err)
+		return
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	if _, login := s.engine.loginTo(v.id, v.port); login && v.prefix == "" && r.Method == http.MethodGet &&
+		e.status == http.StatusUnauthorized && header.Get("WWW-Authenticate") == "" {
+		header.Set("Location", authPath+"?redirect="+url.QueryEscape(r.URL.RequestURI()))
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.status)
+	_, _ = io.WriteString(w, e.message+"\n")
+}
