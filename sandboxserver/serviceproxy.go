@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -56,7 +56,7 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, v serviceV
 	p := passage{s, v, path, entry, box}
 	(&httputil.ReverseProxy{
 		Rewrite: p.rewrite, ModifyResponse: p.cleanse, ErrorHandler: p.failed,
-		Transport: s.services, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+		Transport: s.services, FlushInterval: -1, ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 	}).ServeHTTP(w, r.WithContext(ctx))
 }
 

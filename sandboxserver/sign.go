@@ -63,7 +63,7 @@ var (
 // openSigner reads the key in a data directory, or makes it.
 func openSigner(dir string) (*signer, error) {
 	file := filepath.Join(dir, signingKeyName)
-	key, err := os.ReadFile(file)
+	key, err := os.ReadFile(file) //nolint:gosec // in the data directory
 	if err == nil && len(key) != signingKeySize {
 		return nil, fmt.Errorf("%s does not hold a key of %d bytes", file, signingKeySize)
 	}
