@@ -226,11 +226,11 @@ func step(ctx context.Context, sb *Sandbox, name string, log io.Writer, script s
 	cmd := sb.Command("bash", append([]string{"-c", script, name}, args...)...)
 	cmd.Stdout, cmd.Stderr, cmd.Timeout = out, out, -1
 	err := cmd.Run(ctx)
-	if out.panicked {
-		panic(out.panic) // in the goroutine of the caller, so that the builder is deleted
+	if v := out.panicked.Load(); v != nil {
+		panic(*v) // in the goroutine of the caller, so that the builder is deleted
 	}
 	if exit, failed := err.(*ExitError); failed { //nolint:errorlint // nothing else went wrong
-		return &BuildError{Step: name, Log: out.end.String(), cause: exit}
+		return &BuildError{Step: name, Log: out.String(), cause: exit}
 	}
 	return err
 }

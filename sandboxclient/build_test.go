@@ -330,3 +330,35 @@ func TestBuildLeaves(t *testing.T) {
 		y.close()
 	})
 }
+
+// TestBuildLogBlocks: a writer that never returns does not hold the end of a
+// build up.
+func TestBuildLogBlocks(t *testing.T) {
+	t.Parallel()
+	dir := contextDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		y := newYard(t)
+		y.build = func(c *conn) {
+			c.send(stdout("1", 0))
+			if c.until("kill") {
+				c.send(exit(137))
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		log := &blocking{make(chan struct{})}
+		_, err := y.client().Snapshots.Build(ctx, dir, env(), &sandboxclient.BuildOptions{Log: log})
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(y.did(), "build DELETE") {
+			t.Errorf("error %v after %s", err, y.did())
+		}
+		close(log.c)
+		y.close()
+	})
+}
+
+type blocking struct{ c chan struct{} }
+
+func (b *blocking) Write(p []byte) (int, error) {
+	<-b.c
+	return len(p), nil
+}

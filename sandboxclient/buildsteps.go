@@ -3,6 +3,8 @@ package sandboxclient
 import (
 	"errors"
 	"io"
+	"sync"
+	"sync/atomic"
 )
 
 // prepareScript makes a directory on the root disk and prints it; what is
@@ -46,29 +48,37 @@ else
 fi`
 
 // stepLog passes output on and keeps the end of it. A panic of the writer is
-// caught, as it would end the program from a goroutine that nobody sees.
+// caught, as it would end the program from a goroutine that nobody sees. The
+// writer may outlive the step, if it blocks.
 type stepLog struct {
 	log      io.Writer
-	end      tail
-	panicked bool
-	panic    any
+	panicked atomic.Pointer[any]
+
+	mu  sync.Mutex
+	end tail
 }
 
 var errLogPanicked = errors.New("the writer of the build log panicked")
 
 // Write implements io.Writer.
 func (l *stepLog) Write(p []byte) (n int, err error) {
+	l.mu.Lock()
 	l.end.write(p)
+	l.mu.Unlock()
 	if l.log == nil {
 		return len(p), nil
 	}
-	l.panicked = true
 	defer func() {
-		if l.panicked {
-			l.panic, err = recover(), errLogPanicked
+		if v := recover(); v != nil {
+			l.panicked.Store(&v)
+			err = errLogPanicked
 		}
 	}()
-	n, err = l.log.Write(p)
-	l.panicked = false
-	return n, err
+	return l.log.Write(p)
+}
+
+func (l *stepLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.end.String()
 }
