@@ -159,7 +159,7 @@ func TestBuildBreaks(t *testing.T) {
 	_, err := c.Snapshots.Build(t.Context(), dir, req, &sandboxclient.BuildOptions{Builder: path})
 	is(t, err, sandboxclient.ErrProvision)
 	exit, failed := errors.AsType[*sandboxclient.ExitError](err)
-	if !failed || exit.Code != 3 || !strings.Contains(err.Error(), "exit status 3: ") || strings.Count(err.Error(), "\n") > 0 {
+	if !failed || exit.Code != 3 || !strings.HasSuffix(err.Error(), "exit status 3: the build is broken") {
 		t.Errorf("error %v", err)
 	}
 	if build, ok := errors.AsType[*sandboxclient.BuildError](err); !ok || build.Step != "build" || !strings.Contains(build.Log, "the build is broken\n") {
@@ -173,5 +173,65 @@ func TestBuildBreaks(t *testing.T) {
 	}
 	if left := collect(t, c.List(t.Context(), nil)); len(left) != 0 {
 		t.Errorf("%d sandboxes are left", len(left))
+	}
+}
+
+// TestBuildTools: without a daemon buildctl brings its own, without buildctl
+// Docker's BuildKit builds, and without that the error says what is missing.
+func TestBuildTools(t *testing.T) {
+	t.Parallel()
+	const (
+		argsOf   = "#!/bin/sh\necho \"${0##*/} $*\" >&2\n"
+		daemon   = argsOf + `[ "$1" != debug ]`
+		buildx   = argsOf
+		noBuildx = "#!/bin/sh\nexit 1\n"
+	)
+	for name, tt := range map[string]struct {
+		bin  map[string]string
+		want string // but for the tag
+		fail string
+	}{
+		"daemonless": {
+			bin: map[string]string{"buildctl": daemon, "buildctl-daemonless.sh": argsOf, "docker": argsOf + "cat >/dev/null"},
+			want: "buildctl-daemonless.sh build --progress=plain --frontend=dockerfile.v0 --local context=. --local dockerfile=sub " +
+				"--opt filename=my.Dockerfile --opt build-arg:A=b --output type=docker,name=TAG",
+		},
+		"buildx": {
+			bin:  map[string]string{"docker": buildx},
+			want: "docker buildx build --progress=plain --load --tag TAG --file sub/my.Dockerfile --build-arg A=b .",
+		},
+		"no room": {
+			bin:  map[string]string{"buildctl": daemon + " && exec yes", "docker": "#!/bin/sh\necho no room for the image >&2\nexit 5\n"},
+			fail: "exit status 5: no room for the image",
+		},
+		"neither": {bin: map[string]string{"docker": noBuildx}, fail: "exit status 127: the builder has neither buildctl nor docker buildx"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"sub/my.Dockerfile": ""}
+			for tool, script := range tt.bin {
+				files["bin/"+tool] = script
+			}
+			capture := &captures{next: http.DefaultTransport}
+			c, _ := sandboxtest.New(t, sandboxtest.WithClient(sandboxclient.WithHTTPClient(&http.Client{Transport: capture})))
+			var log bytes.Buffer
+			_, err := c.Snapshots.Build(t.Context(), contextOf(t, files), &sandboxclient.CaptureSnapshot{Name: "env", FSCapacityBytes: 1 << 30},
+				&sandboxclient.BuildOptions{
+					Log: &log, Dockerfile: "sub/my.Dockerfile", Args: map[string]string{"A": "b"},
+					Builder: sandboxclient.CreateSandbox{EnvVars: map[string]string{"PATH": "bin:/usr/bin:/bin"}},
+				})
+			if tt.fail != "" {
+				if err == nil || !strings.HasSuffix(err.Error(), tt.fail) {
+					t.Errorf("error %v, want %s", err, tt.fail)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("%v\n%s", err, &log)
+			}
+			if want := strings.ReplaceAll(tt.want, "TAG", tagOf(t, capture.request)); !strings.Contains(log.String(), want+"\n") {
+				t.Errorf("log without %s:\n%s", want, &log)
+			}
+		})
 	}
 }

@@ -22,9 +22,10 @@ tar -xpf context.tar -C context
 rm -f context.tar`
 
 // buildScript gets the context, the tag, the Dockerfile, the target and the
-// build arguments. The image goes to Docker without a file in between.
-const buildScript = `set -euo pipefail
-cd -- "$1"
+// build arguments. The image goes to Docker without a file in between; when the
+// build fails, what Docker says of half an image is of no interest.
+const buildScript = `set -u
+cd -- "$1" || exit
 tag=$2 file=$3 target=$4
 shift 4
 options=()
@@ -37,7 +38,13 @@ if command -v buildctl >/dev/null; then
   fi
   "$buildctl" build --progress=plain --frontend=dockerfile.v0 \
     --local context=. --local "dockerfile=$(dirname -- "$file")" --opt "filename=$(basename -- "$file")" \
-    ${options[@]+"${options[@]}"} --output "type=docker,name=$tag" | docker load
+    ${options[@]+"${options[@]}"} --output "type=docker,name=$tag" | docker load >../load.log 2>&1
+  codes=("${PIPESTATUS[@]}")
+  case ${codes[0]} in
+    0 | 141) cat ../load.log ;; # 141: nobody read the image any more
+    *) exit "${codes[0]}" ;;
+  esac
+  exit "${codes[1]}"
 elif docker buildx version >/dev/null 2>&1; then
   for arg in "$@"; do options+=(--build-arg "$arg"); done
   [ -z "$target" ] || options+=(--target "$target")
