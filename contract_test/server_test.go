@@ -35,6 +35,7 @@ func TestServerContract(t *testing.T) {
 				{"pools", drivePools},
 				{"sandboxes", driveSandboxes},
 				{"data plane", driveDataplane},
+				{"snapshots", driveSnapshots},
 				{"services", driveServices},
 				{"internal", driveInternal},
 				{"refused", driveRefused},
@@ -62,13 +63,6 @@ func TestServerContract(t *testing.T) {
 // why; driveRefused sees that it says so.
 var refused = map[string]string{
 	"listUsageCosts": "nothing is charged for",
-
-	"createSnapshot":  "sandboxes start from templates, or from nothing",
-	"listSnapshots":   "as above",
-	"getSnapshot":     "as above",
-	"getSnapshotTags": "as above",
-	"deleteSnapshot":  "as above",
-	"captureSandbox":  "as above",
 }
 
 func driveRefused(t *testing.T, ctx context.Context, s *localServer) { //nolint:revive // t first
@@ -76,18 +70,6 @@ func driveRefused(t *testing.T, ctx context.Context, s *localServer) { //nolint:
 	for _, err := range s.c.Usage.Costs(ctx, &sandboxclient.ListUsageCostsParams{StartTime: begin, EndTime: begin.AddDate(0, 0, 1)}) {
 		is(t, err, sandboxclient.ErrUnsupported)
 	}
-	_, err := s.c.Snapshots.Create(ctx, &sandboxclient.CreateSnapshot{Name: "s", DockerImage: "img", FSCapacityBytes: 1 << 30}, nil)
-	is(t, err, sandboxclient.ErrUnsupported)
-	_, err = s.c.Snapshots.Get(ctx, "s")
-	is(t, err, sandboxclient.ErrUnsupported)
-	_, err = s.c.Snapshots.ByName(ctx, "s")
-	is(t, err, sandboxclient.ErrUnsupported)
-	for _, err := range s.c.Snapshots.List(ctx, nil) {
-		is(t, err, sandboxclient.ErrUnsupported)
-	}
-	is(t, s.c.Snapshots.Delete(ctx, "s"), sandboxclient.ErrUnsupported)
-	_, err = s.c.FromInfo(sandboxclient.Info{Name: "box"}).Capture(ctx, &sandboxclient.CaptureSnapshot{Name: "s"}, nil)
-	is(t, err, sandboxclient.ErrUnsupported)
 	for id := range refused {
 		if !slices.Equal(s.chk.seen[id], []int{http.StatusNotImplemented}) {
 			t.Errorf("%s was answered with %v", id, s.chk.seen[id])

@@ -18,6 +18,7 @@ import (
 type box struct {
 	meta
 	templateID string // empty without one
+	snapshotID string // likewise
 	status     gen.Status
 	message    string
 	ttl, idle  int // seconds, 0 is off
@@ -43,22 +44,6 @@ type box struct {
 	commands *session.Store // of that time
 }
 
-// sizes are the integers of a request, kept to be returned.
-type sizes struct {
-	vcpus      int
-	millicores int
-	memory     int64
-	disk       int64
-}
-
-// cpu is what the sizes say of CPU in thousandths of a core, 0 is nothing.
-func (s sizes) cpu() int64 {
-	if s.millicores > 0 {
-		return int64(s.millicores)
-	}
-	return int64(s.vcpus) * 1000
-}
-
 // up reports whether a sandbox takes CPU and memory.
 func (b *box) up() bool {
 	return b.status == gen.StatusReady || b.status == gen.StatusProvisioning
@@ -74,12 +59,13 @@ func (b *box) disarm() {
 // boxView shows a sandbox with the present name of its template. mu is held.
 func (e *engine) boxView(b *box) gen.Sandbox {
 	v := gen.Sandbox{
-		ID: b.id, Name: b.name, Status: b.status, StatusMessage: b.message,
+		ID: b.id, Name: b.name, SnapshotID: b.snapshotID, Status: b.status, StatusMessage: b.message,
 		TTLSeconds: b.ttl, IdleTTLSeconds: b.idle, ExpiresAt: b.expires(),
 		DeleteAfterStopSeconds: b.afterStop, StoppedAt: b.stopped,
 		VCPUs: b.sizes.vcpus, CPUMillicores: b.sizes.millicores, MemBytes: b.sizes.memory, FSCapacityBytes: b.sizes.disk,
 		Labels: maps.Clone(b.traits.labels), Persistent: new(!b.traits.transient), RunConfig: b.traits.runs,
 		ProxyConfig: redact(b.proxy), Volumes: e.attachedViews(b), CreatedAt: b.created, UpdatedAt: b.updated,
+		CreatedBy: localUser, UpdatedBy: localUser,
 	}
 	v.TemplateName = e.templateName(b)
 	return v
@@ -96,7 +82,7 @@ func (e *engine) templateName(b *box) string {
 func (e *engine) start(b *box, timeout time.Duration) *transition {
 	b.status, b.message, b.stopped = gen.StatusProvisioning, "", time.Time{}
 	spec := runtime.Spec{
-		ID: b.id, HostNetwork: e.cfg.HostNetwork,
+		ID: b.id, HostNetwork: e.cfg.HostNetwork, Base: e.base(e.snapshotOf(b)),
 		Mounts: e.runtimeMounts(e.templates.byID[b.templateID], b.volumes),
 	}
 	ctx, cancel := context.WithCancel(e.ctx)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -73,6 +74,9 @@ func (e *engine) resizedBox(b *box, req gen.SandboxUpdate) (sizes, amounts, erro
 	s, a := b.sizes, b.amounts
 	if err := checkCPU(req.VCPUs, req.CPUMillicores); err != nil {
 		return s, a, err
+	}
+	if req.MemBytes > maxMemory {
+		return s, a, invalid(fmt.Sprintf("mem_bytes must be at most %d", int64(maxMemory)), "mem_bytes")
 	}
 	if req.VCPUs > 0 || req.CPUMillicores > 0 {
 		s.vcpus, s.millicores = cmp.Or(req.VCPUs, s.vcpus), req.CPUMillicores

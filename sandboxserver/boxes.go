@@ -47,14 +47,14 @@ func newBox(req gen.CreateSandbox) (*box, error) {
 	if extra := extraSource(req); extra != "" {
 		return nil, invalid("template_name, snapshot_id, snapshot_name and snapshot exclude each other", extra)
 	}
-	if snapshot := cmp.Or(req.SnapshotID, req.SnapshotName, req.Snapshot); snapshot != "" {
-		return nil, problem(400, codeSnapshotNotFound, "snapshot %q not found: this server has no snapshots yet", snapshot)
-	}
 	b := &box{
 		idle: defaultIdle, afterStop: defaultAfterStop,
 		sizes: sizes{vcpus: req.VCPUs, millicores: req.CPUMillicores, memory: req.MemBytes, disk: req.FSCapacityBytes},
 	}
 	if err := checkCPU(req.VCPUs, req.CPUMillicores); err != nil {
+		return nil, err
+	}
+	if err := b.sizes.check(req.TemplateName == "", req.Persistent == nil || *req.Persistent); err != nil {
 		return nil, err
 	}
 	if req.TemplateName != "" {
@@ -117,6 +117,15 @@ func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, 
 		return nil, err
 	}
 	b.meta = e.newMeta(newID(), name)
+	if ref := cmp.Or(req.SnapshotID, req.SnapshotName, req.Snapshot); ref != "" {
+		s, err := e.findSnapshot(ref)
+		if err != nil {
+			return nil, problem(400, codeSnapshotNotFound, "snapshot %q not found", ref)
+		}
+		if err := b.inherit(s, req); err != nil {
+			return nil, err
+		}
+	}
 	b.take(t)
 	if t != nil && b.sizes == (sizes{}) && len(b.volumes) == 0 {
 		if w := e.takeWarm(t.id); w != nil {
@@ -158,12 +167,7 @@ func (b *box) take(t *template) {
 			b.proxy = cloneProxy(t.proxy)
 		}
 	}
-	if cpu := b.sizes.cpu(); cpu > 0 {
-		b.amounts.cpu = cpu
-	}
-	if b.sizes.memory > 0 {
-		b.amounts.memory = b.sizes.memory
-	}
+	b.amounts = b.sizes.counted(b.amounts, t != nil)
 }
 
 // failedCreate answers a create whose sandbox did not start. The sandbox is
@@ -220,7 +224,7 @@ func (e *engine) listBoxes(p gen.ListSandboxesParams) (out gen.SandboxList, err 
 		limit: cmp.Or(value(p.PageSize), value(p.Limit)), offset: value(p.Offset), cursor: value(p.Cursor),
 		keep: func(b *box) bool {
 			return (p.Status == nil || b.status == *p.Status) && (p.TemplateName == nil || e.templateName(b) == *p.TemplateName) &&
-				b.traits.labelled(p.Labels) && b.traits.tagged(p.TagValueIDs)
+				labelled(b.traits.labels, p.Labels) && b.traits.tagged(p.TagValueIDs)
 		},
 	}
 	return out, e.look(func() error {

@@ -16,8 +16,8 @@ import (
 func TestBoxLife(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	s := decode[gen.Sandbox](t, b.want(201, "POST", "/boxes", `{"name":"a b","ttl_seconds":3600,"vcpus":2,"mem_bytes":1024,"fs_capacity_bytes":2048,"timeout":30,"labels":{"x":"y"}}`))
-	if s.Status != gen.StatusReady || s.VCPUs != 2 || s.MemBytes != 1024 || s.FSCapacityBytes != 2048 || s.TTLSeconds != 3600 || s.IdleTTLSeconds != 600 {
+	s := decode[gen.Sandbox](t, b.want(201, "POST", "/boxes", `{"name":"a b","ttl_seconds":3600,"vcpus":2,"mem_bytes":8589934592,"fs_capacity_bytes":2048,"timeout":30,"labels":{"x":"y"}}`))
+	if s.Status != gen.StatusReady || s.VCPUs != 2 || s.MemBytes != 8<<30 || s.FSCapacityBytes != 2048 || s.TTLSeconds != 3600 || s.IdleTTLSeconds != 600 {
 		t.Errorf("%+v", s)
 	}
 	if want := "http://localhost:1234/dp/" + s.ID; s.DataplaneURL != want {
@@ -102,7 +102,14 @@ func TestBoxRefusals(t *testing.T) {
 		{"POST", "/boxes", `{"vcpus":70000}`, 422, "", []string{"vcpus"}},
 		{"POST", "/boxes", `{"timeout":0}`, 422, "", []string{"timeout"}},
 		{"POST", "/boxes", `{"vcpus":3}`, 429, codeQuota, []string{"cpu"}},
-		{"POST", "/boxes", fmt.Sprintf(`{"mem_bytes":%d}`, int64(math.MaxInt64)), 429, codeQuota, []string{"memory"}},
+		{"POST", "/boxes", fmt.Sprintf(`{"mem_bytes":%d}`, int64(math.MaxInt64)), 422, "", []string{"at most 68719476736"}},
+		{"PATCH", "/boxes/a", fmt.Sprintf(`{"mem_bytes":%d}`, int64(math.MaxInt64)), 422, "", []string{"at most 68719476736"}},
+		{"POST", "/boxes", `{"mem_bytes":5368709120,"vcpus":1}`, 429, codeQuota, []string{"memory"}},
+		{"POST", "/boxes", `{"mem_bytes":12884901888}`, 429, codeQuota, []string{"cpu"}},
+		{"POST", "/boxes", `{"mem_bytes":2147483647,"vcpus":1}`, 422, "", []string{"mem_bytes must be from 2147483648 to 6442450944"}},
+		{"POST", "/boxes", `{"mem_bytes":6442450945,"cpu_millicores":1000}`, 422, "", []string{"mem_bytes must be from"}},
+		{"POST", "/boxes", `{"persistent":false,"fs_capacity_bytes":274877906945}`, 422, "", []string{"at most 274877906944"}},
+		{"POST", "/boxes", `{"persistent":false,"fs_capacity_bytes":17179869185,"vcpus":1}`, 422, "", []string{"at most 17179869184"}},
 		{"PATCH", "/boxes/a", `{"name":"off"}`, 409, codeConflict, nil},
 		{"PATCH", "/boxes/a", `{"name":"."}`, 422, "", nil},
 		{"PATCH", "/boxes/a", `{"ttl_seconds":1}`, 422, "", nil},

@@ -57,8 +57,9 @@ type Config struct {
 	APIKey string
 
 	// Dir is the data directory, made if missing; one server at a time uses
-	// it. Volumes, templates and pools in it survive a restart, sandboxes do
-	// not. Empty means a temporary directory that Close removes.
+	// it. Volumes, templates, pools, registries and snapshots in it survive a
+	// restart, sandboxes do not. Empty means a temporary directory that Close
+	// removes.
 	Dir string
 
 	// Isolation selects how sandboxes are isolated; empty means the strongest

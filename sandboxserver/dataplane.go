@@ -20,22 +20,33 @@ type visit struct {
 	commands *session.Store
 }
 
-// enterBox begins a visit; leave ends it.
-func (e *engine) enterBox(name string) (v visit, leave func(), err error) {
+// enterBox begins a visit; leave ends it. A sandbox of the second generation
+// that is stopped is started for it, or waited for if that goes on.
+func (e *engine) enterBox(ctx context.Context, name string) (v visit, leave func(), err error) {
 	var b *box
-	if err := e.look(func() error {
-		if b, err = e.boxes.find(name); err != nil {
-			return err
+	for {
+		var starting *transition
+		if err := e.look(func() error { //nolint:contextcheck // the sandbox outlives the request
+			if b, err = e.boxes.find(name); err != nil {
+				return err
+			}
+			if b.status != gen.StatusReady {
+				starting, err = e.rouse(b)
+				return err
+			}
+			v = visit{b.sb, b.run, b.commands}
+			b.busy++
+			b.active = time.Now()
+			return nil
+		}); err != nil {
+			return v, nil, err
 		}
-		if b.status != gen.StatusReady {
-			return problem(http.StatusBadRequest, codeNotReady, "sandbox %q is %s", b.name, b.status)
+		if starting == nil {
+			break
 		}
-		v = visit{b.sb, b.run, b.commands}
-		b.busy++
-		b.active = time.Now()
-		return nil
-	}); err != nil {
-		return v, nil, err
+		if err := starting.wait(ctx); err != nil {
+			return v, nil, rouseProblem(ctx, err)
+		}
 	}
 	return v, func() {
 		e.mu.Lock()
@@ -43,6 +54,28 @@ func (e *engine) enterBox(name string) (v visit, leave func(), err error) {
 		b.busy--
 		b.active = time.Now()
 	}, nil
+}
+
+// rouse starts a sandbox that is not ready, if a request may do that. mu is
+// held.
+func (e *engine) rouse(b *box) (*transition, error) {
+	switch {
+	case b.templateID != "" || b.sb == nil: // of the first generation, or never ready yet
+	case b.status == gen.StatusStopped:
+		return e.restart(b)
+	case b.status == gen.StatusProvisioning:
+		return b.last, nil
+	}
+	return nil, problem(http.StatusBadRequest, codeNotReady, "sandbox %q is %s", b.name, b.status)
+}
+
+// rouseProblem answers a request whose sandbox did not start.
+func rouseProblem(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	own := asStartProblem(err)
+	return &apiError{status: http.StatusServiceUnavailable, code: codeUnavailable, message: "the sandbox did not start: " + own.message, cause: err}
 }
 
 var errGone = &apiError{status: http.StatusBadRequest, code: codeNotReady, message: "the sandbox ended while the request ran"}
@@ -54,7 +87,7 @@ func (s *Server) serveDataplane(w http.ResponseWriter, r *http.Request, name, op
 		s.fail(w, r, err)
 		return
 	}
-	v, leave, err := s.engine.enterBox(name)
+	v, leave, err := s.engine.enterBox(r.Context(), name)
 	if err != nil {
 		s.fail(w, r, err)
 		return

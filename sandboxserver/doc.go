@@ -13,9 +13,12 @@
 // # What it serves
 //
 // Volumes, templates, pools, sandboxes and usage of the API's first
-// generation, sandboxes of the second, and registries, under /v2/sandboxes and
-// /api/v2/sandboxes alike. Commands and files of a sandbox are below its dataplane_url, and below both prefixes at
-// {sandbox name or id}/execute, /execute/ws, /upload and /download.
+// generation, sandboxes and snapshots of the second, and registries, under
+// /v2/sandboxes and /api/v2/sandboxes alike. Commands and files of a sandbox
+// are below its dataplane_url, and below both prefixes at {sandbox name or
+// id}/execute, /execute/ws, /upload and /download. A request there wakes a
+// stopped sandbox; one that was made from a template has to be started, as in
+// the first generation.
 //
 // Every request needs the key: as X-Api-Key, as a bearer token together with
 // X-Tenant-Id or X-Organization-Id, or as X-Service-Key. Requests that do not
@@ -48,6 +51,29 @@
 //   - A client that leaves pings unanswered for a minute is disconnected. So is
 //     everyone when the server shuts down, with status 1001.
 //
+// # Snapshots
+//
+// A snapshot of a sandbox is a copy of the files that are its own, what it put
+// into /usr included, and not of its volumes, sockets, /etc/hostname and
+// /etc/hosts. Commands go on while it is made: each file is as at the moment
+// that it was copied, as after a power failure. Stop the sandbox first, or have
+// its programs finish writing, where files belong together. Sandboxes made of
+// it have copies of their own, so that it never changes.
+//
+//   - fs_used_bytes is what the files take on a disk with blocks of 4 KiB: their
+//     data without holes, a block for each directory, 256 bytes for each inode.
+//     A snapshot whose files take more than its fs_capacity_bytes fails.
+//   - A snapshot of an image has no files: the image is kept and returned, and
+//     the programs are those of the host's /usr.
+//   - A tag stays with the ready snapshot that has it until another one that is
+//     made for it is ready.
+//   - A snapshot that a sandbox was made of cannot be deleted before the
+//     sandbox: status 409.
+//   - system/default:latest is the empty file system of sandboxes that name
+//     nothing.
+//   - Settings that are included are kept in the data directory with their
+//     secrets, readable to its owner only.
+//
 // # Isolation
 //
 // Sandboxes are real processes in a private root over the host's read-only
@@ -63,15 +89,17 @@
 //     programs are those of the host's /usr.
 //   - CPU, memory and disk sizes count against the quotas and do not limit
 //     the processes; volumes are directories that grow as the disk allows.
-//   - There are no snapshots, service URLs or tunnels, and no proxy: proxy
+//   - Everything is created and changed by one user, "local".
+//   - There are no tunnels, and no proxy for what leaves a sandbox: proxy
 //     configurations are kept and returned, not enforced. Registries are kept
 //     and nothing is pulled from them; those that log in with an AWS role are
 //     refused with status 501 and code NotSupported, like the costs of usage,
 //     mounts of buckets and repositories, proxy rules with credentials of
-//     providers, memory that outlives a stop, delegated access, users besides root, and
-//     all else that one machine does not have.
-//   - Sandboxes end with the server; volumes, templates, pools and registries
-//     survive it where a data directory is given.
+//     providers, memory that outlives a stop or is in a snapshot, checkpoints,
+//     images of a Docker inside a sandbox, delegated access, users besides root,
+//     and all else that one machine does not have.
+//   - Sandboxes end with the server; volumes, templates, pools, registries and
+//     snapshots survive it where a data directory is given.
 //   - There is no socket to the client's SSH agent, and commands run as the
 //     sandbox's root only.
 //   - A command that reaches its timeout is killed with all its descendants

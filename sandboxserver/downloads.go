@@ -131,7 +131,7 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, escaped strin
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return notAllowed(r.Method, http.MethodGet, http.MethodHead)
 	}
-	v, leave, err := s.engine.enterBox(c.Sandbox)
+	v, leave, err := s.engine.enterBox(r.Context(), c.Sandbox)
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,6 @@ func TestStopKeepsFiles(t *testing.T) {
 		s := b.box(map[string]any{"name": "nap"})
 		b.run(s, "echo kept > f; sleep 1000 &")
 		b.want(204, "POST", "/boxes/nap/stop", nil)
-		b.refused(b.execute(s, map[string]any{"command": "true"}), 400, codeNotReady, "stopped")
 		b.refused(b.call("POST", "/boxes/nap/stop", nil), 400, codeInvalidRequest)
 		again := decode[gen.Sandbox](b.t, b.want(202, "POST", "/boxes/nap/start", "{}"))
 		if again.DataplaneURL != s.DataplaneURL {
@@ -154,6 +153,15 @@ func TestStopKeepsFiles(t *testing.T) {
 		if got := b.run(s, "cat f"); got.Stdout != "kept\n" {
 			b.t.Errorf("%+v", got)
 		}
+		// A request wakes it, too; one of a template stays as it is.
+		b.want(204, "POST", "/boxes/nap/stop", nil)
+		if got := b.run(s, "cat f"); got.Stdout != "kept\n" {
+			b.t.Errorf("%+v", got)
+		}
+		b.template("old", nil)
+		first := b.box(map[string]any{"name": "first", "template_name": "old"})
+		b.want(204, "POST", "/boxes/first/stop", nil)
+		b.refused(b.execute(first, map[string]any{"command": "true"}), 400, codeNotReady, "stopped")
 	})
 }
 

@@ -47,6 +47,8 @@ type engine struct {
 	boxes     store[*box]
 
 	registries store[*registry]
+	snapshots  store[*snapshot] // by id only: names are shared
+	builtin    *snapshot
 }
 
 func newEngine(cfg Config, rt runtime.Runtime, dir string) *engine {
@@ -60,6 +62,8 @@ func newEngine(cfg Config, rt runtime.Runtime, dir string) *engine {
 		boxes:     newStore[*box]("sandbox"),
 
 		registries: newStore[*registry]("registry"),
+		snapshots:  newStore[*snapshot]("snapshot"),
+		builtin:    builtin(),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e

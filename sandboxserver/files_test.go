@@ -142,7 +142,9 @@ func TestFileProblems(t *testing.T) {
 		}
 	}
 	b.refused(b.do(request("GET", dataplane(s)+"/download", nil)), 422, "", "path is required")
-	b.want(204, "POST", "/boxes/x/stop", nil)
+	b.template("old", nil)
+	s = b.box(map[string]any{"name": "first", "template_name": "old"})
+	b.want(204, "POST", "/boxes/first/stop", nil)
 	b.refused(b.do(request("GET", dataplane(s)+"/download?path=f", nil)), 400, codeNotReady, "stopped")
 	b.refused(b.upload(s, "f", "x"), 400, codeNotReady, "stopped")
 	b.refused(b.do(request(http.MethodGet, "/dp/unknown/download?path=f", nil)), 404, codeNotFound, "unknown")

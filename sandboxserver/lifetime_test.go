@@ -124,7 +124,7 @@ func TestActivityPutsIdleOff(t *testing.T) {
 	onFakeClock(t, func(t *testing.T, e *engine, _ *fakeRuntime) {
 		s := mustCreate(t, e, gen.CreateSandbox{Name: "x", IdleTTLSeconds: new(60)})
 		pass(50 * time.Second)
-		_, leave, err := e.enterBox(s.ID)
+		_, leave, err := e.enterBox(t.Context(), s.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

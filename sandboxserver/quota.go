@@ -110,6 +110,7 @@ func (e *engine) usage() (out gen.Usage, err error) {
 			TemplatesCount:           len(e.templates.byID),
 			PoolsCount:               len(e.pools.byID),
 			RegistriesCount:          len(e.registries.byID),
+			SnapshotsCount:           len(e.snapshots.byID),
 		}
 		return nil
 	})

@@ -19,10 +19,10 @@ const (
 	recordsVersion = 1
 )
 
-// records keeps volumes, templates, pools and registries in one file, which is
-// replaced as a whole, so that nothing half-written is ever read. It holds the
-// secrets of registries and proxy configurations and is readable to its owner
-// only.
+// records keeps volumes, templates, pools, registries and snapshots in one
+// file, which is replaced as a whole, so that nothing half-written is ever
+// read. It holds the secrets of registries, proxy configurations and snapshots
+// and is readable to its owner only.
 type records struct {
 	file string
 	mu   sync.Mutex // orders writes; taken before the engine's
@@ -35,6 +35,7 @@ type savedState struct {
 	Pools     []savedPool     `json:"pools"`
 
 	Registries []savedRegistry `json:"registries"`
+	Snapshots  []savedSnapshot `json:"snapshots,omitzero"`
 }
 
 type savedMeta struct {
@@ -92,7 +93,7 @@ func (e *engine) save() error {
 	e.records.mu.Lock()
 	defer e.records.mu.Unlock()
 	e.mu.Lock()
-	state := e.snapshot()
+	state := e.state()
 	e.mu.Unlock()
 	if err := e.records.write(state); err != nil {
 		return internalError("the change is made, but could not be saved", err)
@@ -100,13 +101,16 @@ func (e *engine) save() error {
 	return nil
 }
 
-func (e *engine) snapshot() savedState {
+func (e *engine) state() savedState {
 	s := savedState{Version: recordsVersion}
 	for _, v := range e.volumes.all() {
 		s.Volumes = append(s.Volumes, savedVolume{v.saved(), v.size, v.description, maps.Clone(v.labels)})
 	}
 	for _, r := range e.registries.all() {
 		s.Registries = append(s.Registries, savedRegistry{r.saved(), r.url, r.username, r.password})
+	}
+	for _, one := range e.snapshots.all() {
+		s.Snapshots = append(s.Snapshots, one.saved())
 	}
 	for _, t := range e.templates.all() {
 		s.Templates = append(s.Templates, savedTemplate{t.saved(), t.image, t.resources, t.volumes, t.proxy, t.registryID})
@@ -182,6 +186,9 @@ func (e *engine) enter(state savedState) error {
 	}
 	for _, s := range state.Registries {
 		e.registries.add(&registry{meta: e.restored(s.savedMeta), url: s.URL, username: s.Username, password: s.Password})
+	}
+	if err := e.enterSnapshots(state.Snapshots); err != nil {
+		return err
 	}
 	for _, s := range state.Templates {
 		if err := e.enterTemplate(s); err != nil {

@@ -21,7 +21,7 @@ type registry struct {
 func (r registry) view() gen.Registry {
 	return gen.Registry{
 		ID: r.id, Name: r.name, URL: r.url, AuthType: gen.RegistryAuthDockerConfig,
-		CreatedAt: r.created, UpdatedAt: r.updated,
+		CreatedAt: r.created, UpdatedAt: r.updated, CreatedBy: localUser, UpdatedBy: localUser,
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 // Server serves the API. It is an http.Handler and safe for concurrent use.
@@ -86,6 +88,9 @@ func (s *Server) openDir() (string, error) {
 		err = os.MkdirAll(filepath.Join(dir, "volumes"), 0o700)
 	}
 	if err == nil {
+		err = os.MkdirAll(filepath.Join(dir, "snapshots"), 0o700)
+	}
+	if err == nil {
 		// Also one that was there: sandboxes write what they like in volumes.
 		err = os.Chmod(filepath.Join(dir, "volumes"), 0o700) //nolint:gosec // a directory
 	}
@@ -99,7 +104,8 @@ func (s *Server) removeTemp() error {
 	if s.temp == "" {
 		return nil
 	}
-	return os.RemoveAll(s.temp)
+	// Directories in snapshots may be ones that their owner cannot enter.
+	return errors.Join(runtime.RemoveSnapshot(filepath.Join(s.temp, "snapshots")), os.RemoveAll(s.temp))
 }
 
 // APIKey returns the key that clients must send.

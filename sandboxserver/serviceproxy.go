@@ -39,7 +39,7 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, v serviceV
 		s.refuseVisit(w, r, v, err)
 		return
 	}
-	box, leave, err := s.engine.enterBox(v.id)
+	box, leave, err := s.engine.enterBox(r.Context(), v.id)
 	if err != nil {
 		s.refuseVisit(w, r, v, err)
 		return

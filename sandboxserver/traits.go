@@ -120,12 +120,12 @@ func (e *engine) prepared(b *box, cmd runtime.Command) runtime.Command {
 	return cmd
 }
 
-// labelled reports whether a sandbox has all labels of a filter, each a name
-// or a name and value.
-func (t traits) labelled(filter []string) bool {
+// labelled reports whether labels are all those of a filter, each a name or a
+// name and value.
+func labelled(labels map[string]string, filter []string) bool {
 	for _, want := range filter {
 		name, value, valued := strings.Cut(want, "=")
-		got, has := t.labels[name]
+		got, has := labels[name]
 		if !has || valued && got != value {
 			return false
 		}

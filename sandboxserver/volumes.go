@@ -30,7 +30,7 @@ type volume struct {
 func (e *engine) volumeView(v *volume) gen.Volume {
 	return gen.Volume{
 		ID: v.id, Name: v.name, Size: v.size, StorageClass: storageClass, SizeBytes: v.bytes,
-		Description: v.description, Labels: maps.Clone(v.labels), Attachments: e.attachments(v),
+		Description: v.description, Labels: maps.Clone(v.labels), Attachments: e.attachments(v), CreatedBy: localUser, UpdatedBy: localUser,
 		CreatedAt: v.created, UpdatedAt: v.updated,
 	}
 }

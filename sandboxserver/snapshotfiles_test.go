@@ -1,0 +1,111 @@
+package sandboxserver
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/runtime"
+)
+
+func TestSnapshotsAreKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	keep := func(c *Config) { c.Dir = dir }
+	b := newBench(t, keep)
+	b.box(map[string]any{"name": "x", "env_vars": map[string]any{"T": "hunter2"}})
+	image := b.image(map[string]any{"name": "image", "labels": map[string]any{"a": "b"}, "run_config": map[string]any{"work_dir": "/w"}})
+	files := b.captured("x", map[string]any{"name": "files", "include": []string{"all"}, "confirm_allow_snapshot_secret_values": true})
+	begun := make(chan bool)
+	b.fake.capture = func(ctx context.Context, _ runtime.CaptureSpec) (runtime.Captured, error) {
+		close(begun)
+		<-ctx.Done()
+		return runtime.Captured{}, ctx.Err()
+	}
+	late := decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/x/snapshot", `{"name":"late"}`))
+	<-begun
+	if err := b.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{late.ID + ".partial", "00000000-0000-4000-8000-00000000dead"} {
+		if err := os.MkdirAll(filepath.Join(dir, "snapshots", name, "root"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := newBench(t, keep)
+	for _, want := range []gen.Snapshot{image, files} {
+		got := decode[gen.Snapshot](t, again.want(200, "GET", "/snapshots/"+want.Name, nil))
+		if diff := cmp.Diff(asJSON(t, want), asJSON(t, got)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if got := decode[gen.Snapshot](t, again.want(200, "GET", "/snapshots/late", nil)); got.Status != gen.SnapshotFailed || got.StatusMessage == "" {
+		t.Errorf("%+v", got)
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "snapshots"))
+	if err != nil || len(left) != 1 || left[0].Name() != files.ID {
+		t.Errorf("%v, %v", left, err)
+	}
+	next := again.box(map[string]any{"name": "next", "snapshot": "files"})
+	specs := again.fake.started()
+	if got := specs[len(specs)-1].Base; got != filepath.Join(dir, "snapshots", files.ID) {
+		t.Errorf("base %q", got)
+	}
+	if env := again.server.engine.boxes.byID[next.ID].traits.env; env["T"] != "hunter2" {
+		t.Errorf("env %v", env)
+	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestSnapshotFiles captures a sandbox for real, and starts two of it.
+func TestSnapshotFiles(t *testing.T) {
+	t.Parallel()
+	eachIsolation(t, func(b *bench) {
+		s := b.box(map[string]any{"name": "first", "env_vars": map[string]any{"FROM": "box"}})
+		b.run(s, "echo one > f && mkdir -p d && head -c 1000000 /dev/urandom > d/data")
+		snap := b.captured("first", map[string]any{"name": "warm", "include": []string{"env_vars"}, "confirm_allow_snapshot_secret_values": true})
+		if snap.Status != gen.SnapshotReady || snap.FSUsedBytes < 1_000_000 || snap.FSUsedBytes > 4_000_000 {
+			b.t.Fatalf("%+v", snap)
+		}
+		b.run(s, "echo changed > f")
+		b.want(204, "DELETE", "/boxes/first", nil)
+		second := b.box(map[string]any{"name": "second", "snapshot": "warm:latest"})
+		if got := b.run(second, "cat f; echo $FROM; echo two > f; stat -c %s d/data"); got.Stdout != "one\nbox\n1000000\n" {
+			b.t.Errorf("%+v", got)
+		}
+		third := b.box(map[string]any{"name": "third", "snapshot_id": snap.ID, "persistent": false})
+		if got := b.run(third, "cat f; echo three > f"); got.Stdout != "one\n" {
+			b.t.Errorf("%+v", got)
+		}
+		// One that keeps nothing begins with the snapshot again.
+		b.want(204, "POST", "/boxes/third/stop", nil)
+		if got := b.run(third, "cat f"); got.Stdout != "one\n" {
+			b.t.Errorf("%+v", got)
+		}
+		b.want(204, "POST", "/boxes/second/stop", nil)
+		stopped := b.captured("second", map[string]any{"name": "stopped"})
+		if stopped.Status != gen.SnapshotReady {
+			b.t.Fatalf("%+v", stopped)
+		}
+		if got := b.run(b.box(map[string]any{"name": "fourth", "snapshot": "stopped"}), "cat f"); got.Stdout != "two\n" {
+			b.t.Errorf("%+v", got)
+		}
+		small := b.captured("second", map[string]any{"name": "small", "fs_capacity_bytes": 100_000})
+		if small.Status != gen.SnapshotFailed {
+			b.t.Errorf("%+v", small)
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package sandboxserver
+
+import (
+	"fmt"
+	"maps"
+	"os"
+
+	"github.com/langsandbox/sandbox-go/gen"
+)
+
+type savedSnapshot struct {
+	savedMeta
+	Tag         string             `json:"tag,omitzero"`
+	Status      gen.SnapshotStatus `json:"status"`
+	Message     string             `json:"status_message,omitzero"`
+	Description string             `json:"description,omitzero"`
+	Labels      map[string]string  `json:"labels,omitzero"`
+	Runs        gen.RunConfig      `json:"run_config,omitzero"`
+	Image       string             `json:"docker_image,omitzero"`
+	RegistryID  string             `json:"registry_id,omitzero"`
+	SourceID    string             `json:"source_sandbox_id,omitzero"`
+	Config      gen.ImageConfig    `json:"image_config,omitzero"`
+	Disk        int64              `json:"fs_capacity_bytes"`
+	Used        int64              `json:"fs_used_bytes,omitzero"`
+	Carried     carried            `json:"carried,omitzero"`
+}
+
+func (s *snapshot) saved() savedSnapshot {
+	return savedSnapshot{
+		s.meta.saved(), s.tag, s.status, s.message, s.description, maps.Clone(s.labels), cloneRuns(s.runs),
+		s.image, s.registryID, s.sourceID, s.config, s.disk, s.used, s.carried,
+	}
+}
+
+// enterSnapshots puts saved snapshots back. One that was being made when its
+// server ended has failed. mu is held.
+func (e *engine) enterSnapshots(list []savedSnapshot) error {
+	for _, r := range list {
+		s := &snapshot{
+			meta: e.restored(r.savedMeta), tag: r.Tag, wanted: r.Tag, status: r.Status, message: r.Message,
+			description: r.Description, labels: r.Labels, runs: r.Runs, image: r.Image, registryID: r.RegistryID,
+			sourceID: r.SourceID, config: r.Config, disk: r.Disk, used: r.Used, carried: r.Carried,
+		}
+		switch s.status {
+		case gen.SnapshotFailed, gen.SnapshotDeleting: // without files
+		case gen.SnapshotBuilding:
+			s.status, s.message = gen.SnapshotFailed, "the server ended while the snapshot was made"
+		case gen.SnapshotReady:
+			if dir := e.base(s); dir != "" {
+				if _, err := os.Stat(dir); err != nil {
+					return fmt.Errorf("snapshot %q: %w", s.name, err)
+				}
+			}
+		}
+		e.snapshots.byID[s.id] = s
+	}
+	return e.sweepSnapshots()
+}
