@@ -74,6 +74,36 @@
 //   - Settings that are included are kept in the data directory with their
 //     secrets, readable to its owner only.
 //
+// # Services and links
+//
+// A port of a sandbox that is shared (POST /boxes/{name}/service-url) has two
+// addresses:
+//
+//   - service_url is for programs: a path of this server, /svc/{id}--{port}/,
+//     which needs no name that somebody would have to look up. Requests send the
+//     token as X-Langsmith-Sandbox-Service-Token; cookies count for nothing
+//     there. Redirects of the service and paths of its cookies are moved below
+//     the path, which it learns from X-Forwarded-Prefix.
+//   - browser_url and embed_url are for browsers: a host for each port,
+//     {id}--{port}.localhost or what [Config.ServiceDomain] says, because a page
+//     must not share its origin with other services and the API. /_svc/auth
+//     makes a cookie of the token, which is for this host alone, and pages of
+//     other origins are not let in by it. On a server that is reached by an
+//     address without a name, other than loopback, there are no such hosts.
+//
+// Token, cookie and the API's key are taken out before a request enters the
+// sandbox, and so are headers that say who somebody is. Everything else passes
+// in both directions as it comes, connections included. Where a port is shared
+// by login, the login is the key of this server: as X-Api-Key, or as the
+// password a browser asks for, with whatever user name, since there are no
+// users here; for the same reason no X-Langsmith-User-Token is sent to the
+// service, and restricted and workspace mean the same.
+//
+// A download link is a path of this server too, /dl/{token}/{name of the file}.
+// Tokens and links are signed with a key in the data directory, and so outlive
+// a restart if there is one. Links answer 403 when they have expired, were
+// altered or are another server's, and 404 when file or sandbox are gone.
+//
 // # Isolation
 //
 // Sandboxes are real processes in a private root over the host's read-only

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/internal/runtime"
@@ -45,12 +44,7 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, v serviceV
 		return
 	}
 	defer leave()
-	sb, ok := box.sb.(portDialer)
-	if !ok {
-		s.refuseVisit(w, r, v, notSupported("services with this isolation"))
-		return
-	}
-	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), serviceKey{}, serviceTarget{sb, v.port}))
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), serviceKey{}, serviceTarget{box.sb, v.port}))
 	defer cancel()
 	defer context.AfterFunc(box.run, cancel)() //nolint:contextcheck // ends with either
 	p := passage{s, v, path, entry, box}
@@ -60,16 +54,11 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, v serviceV
 	}).ServeHTTP(w, r.WithContext(ctx))
 }
 
-// portDialer is a sandbox into whose network connections can be made.
-type portDialer interface {
-	Dial(ctx context.Context, network, address string) (net.Conn, error)
-}
-
 type serviceKey struct{}
 
 // serviceTarget is where a request is going, for the dial far below.
 type serviceTarget struct {
-	sb   portDialer
+	sb   runtime.Sandbox
 	port int
 }
 
@@ -88,13 +77,7 @@ func dialService(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, serviceDialTimeout)
 	defer cancel()
-	conn, err := to.sb.Dial(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(to.port)))
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		if v6, err := to.sb.Dial(ctx, "tcp", net.JoinHostPort("::1", strconv.Itoa(to.port))); err == nil {
-			return v6, nil
-		}
-	}
-	return conn, err
+	return to.sb.Dial(ctx, "tcp", net.JoinHostPort("localhost", strconv.Itoa(to.port)))
 }
 
 // passage is one request on its way into a sandbox and back.

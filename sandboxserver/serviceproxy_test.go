@@ -45,7 +45,7 @@ func newShop(t *testing.T, change ...func(*Config)) *shop {
 		}
 	}))
 	s.fake.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if address != "127.0.0.1:3000" {
+		if address != "localhost:3000" {
 			return (&fakeBox{f: &fakeRuntime{}}).Dial(ctx, network, address)
 		}
 		return new(net.Dialer).DialContext(ctx, network, inside.Listener.Addr().String())

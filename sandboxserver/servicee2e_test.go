@@ -1,0 +1,144 @@
+package sandboxserver
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/langsandbox/sandbox-go/sandboxclient"
+)
+
+// serviceKeyVar makes this program the service of a test.
+const serviceKeyVar = "SERVICE_TEST_ANSWER"
+
+// actAsService listens, tells its port, and answers: to a WebSocket with what
+// it gets.
+func actAsService() error {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/echo" {
+			fmt.Fprint(w, os.Getenv(serviceKeyVar), " ", r.URL.Path)
+			return
+		}
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		for {
+			kind, data, err := conn.Read(r.Context())
+			if err != nil || conn.Write(r.Context(), kind, data) != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	fmt.Println(server.Listener.Addr())
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// TestServicesForReal: a program that listens in a sandbox is reached through
+// the client by requests and connections, and a file by its link.
+func TestServicesForReal(t *testing.T) {
+	t.Parallel()
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		self, err = os.ReadFile(os.Args[0])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eachIsolation(t, func(b *bench) {
+		t := b.t
+		listener := httptest.NewServer(b.server)
+		defer listener.Close()
+		c, err := sandboxclient.New(sandboxclient.WithEndpoint(listener.URL+"/v2/sandboxes"), sandboxclient.WithAPIKey(testKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		sb, err := c.Create(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sb.WriteFile(t.Context(), "service", self); err != nil {
+			t.Fatal(err)
+		}
+		cmd := sb.Shell("chmod +x service && exec ./service")
+		cmd.Env = map[string]string{serviceKeyVar: "hello from"}
+		cmd.OpenStdin = true
+		output, stdout := io.Pipe()
+		defer stdout.Close()
+		cmd.Stdout = stdout
+		p, err := cmd.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Kill(t.Context())
+		var port int
+		if _, err := fmt.Fscanf(output, "127.0.0.1:%d\n", &port); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, output) }()
+
+		service := sb.Service(port, nil)
+		get := func(hc *http.Client, address string) (int, string) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := hc.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp.StatusCode, string(body)
+		}
+		if status, body := get(service.Client(), "/a/b"); status != http.StatusOK || body != "hello from /a/b" {
+			t.Errorf("status %d: %s", status, body)
+		}
+		u, err := service.URL(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, _, err := websocket.Dial(t.Context(), u.JoinPath("echo").String(), &websocket.DialOptions{HTTPClient: service.Client()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.CloseNow()
+		for range 3 {
+			if err := conn.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			if _, data, err := conn.Read(t.Context()); string(data) != "hello" || err != nil {
+				t.Errorf("%q, %v", data, err)
+			}
+		}
+		if status, _ := get(sb.Service(1, nil).Client(), "/"); status != http.StatusBadGateway {
+			t.Errorf("where nothing listens: status %d", status)
+		}
+		link, err := sb.DownloadURL(t.Context(), "service", &sandboxclient.DownloadURLOptions{ExpiresIn: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, body := get(http.DefaultClient, link.DownloadURL); status != http.StatusOK || body != string(self) {
+			t.Errorf("link: status %d, %d bytes", status, len(body))
+		}
+		if err := sb.Delete(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := conn.Read(t.Context()); err == nil {
+			t.Error("the connection outlives the sandbox")
+		}
+	})
+}
