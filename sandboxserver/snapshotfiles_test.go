@@ -3,6 +3,7 @@ package sandboxserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -51,6 +52,7 @@ func TestSnapshotsAreKept(t *testing.T) {
 	if err != nil || len(left) != 1 || left[0].Name() != files.ID {
 		t.Errorf("%v, %v", left, err)
 	}
+	gone := again.captured(again.box(map[string]any{}).Name, map[string]any{"name": "gone"})
 	next := again.box(map[string]any{"name": "next", "snapshot": "files"})
 	specs := again.fake.started()
 	if got := specs[len(specs)-1].Base; got != filepath.Join(dir, "snapshots", files.ID) {
@@ -58,6 +60,13 @@ func TestSnapshotsAreKept(t *testing.T) {
 	}
 	if env := again.server.engine.boxes.byID[next.ID].traits.env; env["T"] != "hunter2" {
 		t.Errorf("env %v", env)
+	}
+	if err := errors.Join(again.server.Close(), os.RemoveAll(filepath.Join(dir, "snapshots", gone.ID))); err != nil {
+		t.Fatal(err)
+	}
+	third := newBench(t, keep)
+	if got := decode[gen.Snapshot](t, third.want(200, "GET", "/snapshots/gone", nil)); got.Status != gen.SnapshotFailed {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -1,7 +1,6 @@
 package sandboxserver
 
 import (
-	"fmt"
 	"maps"
 	"os"
 
@@ -33,7 +32,7 @@ func (s *snapshot) saved() savedSnapshot {
 }
 
 // enterSnapshots puts saved snapshots back. One that was being made when its
-// server ended has failed. mu is held.
+// server ended, or whose files somebody removed, has failed. mu is held.
 func (e *engine) enterSnapshots(list []savedSnapshot) error {
 	for _, r := range list {
 		s := &snapshot{
@@ -48,7 +47,8 @@ func (e *engine) enterSnapshots(list []savedSnapshot) error {
 		case gen.SnapshotReady:
 			if dir := e.base(s); dir != "" {
 				if _, err := os.Stat(dir); err != nil {
-					return fmt.Errorf("snapshot %q: %w", s.name, err)
+					e.log.Warn("files of a snapshot are missing", "snapshot", s.id, "error", err)
+					s.status, s.message = gen.SnapshotFailed, "the files are not in the data directory any more"
 				}
 			}
 		}

@@ -120,6 +120,7 @@ type Sandbox interface {
 	// as if the power had failed; what commands move may be missing. Sockets,
 	// devices, /etc/hostname and /etc/hosts are not captured. An error leaves
 	// nothing; it matches ErrTooLarge when the files are beyond the limit.
+	// With IsolationProcess, a file that the server may not read is one, too.
 	Capture(ctx context.Context, spec CaptureSpec) (Captured, error)
 	// Done is closed when the sandbox has ended, by Close or by itself.
 	Done() <-chan struct{}

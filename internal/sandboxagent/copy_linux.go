@@ -80,7 +80,6 @@ func copyFiles() error {
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		cancel()
 	}()
-	unix.Umask(0)
 	src, dst := os.NewFile(copySource, "source"), os.NewFile(copyTarget, "target")
 	stats, err := treecopy.Copy(ctx, dst, src, options)
 	report := CopyReport{Stats: stats}
