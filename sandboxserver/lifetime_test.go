@@ -119,6 +119,31 @@ func TestIdleDefault(t *testing.T) {
 	})
 }
 
+// TestWakePutsDeletionOff: a request starts an idle sandbox, whose time to
+// deletion begins anew with the next stop.
+func TestWakePutsDeletionOff(t *testing.T) {
+	t.Parallel()
+	onFakeClock(t, func(t *testing.T, e *engine, _ *fakeRuntime) {
+		s := mustCreate(t, e, gen.CreateSandbox{Name: "x", IdleTTLSeconds: new(60), DeleteAfterStopSeconds: new(120)})
+		pass(60 * time.Second)
+		expect(t, e, "x", gen.StatusStopped)
+		pass(119 * time.Second)
+		_, leave, err := e.enterBox(t.Context(), s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave()
+		pass(59 * time.Second)
+		expect(t, e, "x", gen.StatusReady)
+		pass(time.Second)
+		expect(t, e, "x", gen.StatusStopped)
+		pass(119 * time.Second)
+		expect(t, e, "x", gen.StatusStopped)
+		pass(time.Second)
+		expect(t, e, "x", "")
+	})
+}
+
 func TestActivityPutsIdleOff(t *testing.T) {
 	t.Parallel()
 	onFakeClock(t, func(t *testing.T, e *engine, _ *fakeRuntime) {
