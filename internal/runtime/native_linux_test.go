@@ -31,7 +31,7 @@ func TestIsolation(t *testing.T) {
 		{"host name", "hostname", "inside"},
 		{"host files", "ls " + secret + " 2>/dev/null; ls /home /boot 2>/dev/null; true", "/home:\nuser"},
 		{"passwords", "cat /etc/shadow 2>/dev/null || echo none", "none"},
-		{"processes", "ls /proc | grep -c '^[0-9]' ", "4"}, // agent, shell, ls, grep
+		{"processes", "set -- /proc/[0-9]*; echo $#", "2"}, // agent, shell
 		{"network", "ls /proc/sys/net/ipv4/conf | tr '\\n' ' '", "all default lo"},
 		{"loopback", "cat /proc/net/route | wc -l; grep -c 127.0.0.1 /proc/net/fib_trie > /dev/null && echo up", "1\nup"},
 		{"privileges", "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1"},

@@ -122,6 +122,9 @@ func readNames(fd int) (names []string, err error) {
 		if err == unix.EINTR {
 			continue
 		}
+		if err == unix.ENOENT {
+			return names, nil // it was removed after it was opened
+		}
 		if err != nil || n <= 0 {
 			return names, err
 		}

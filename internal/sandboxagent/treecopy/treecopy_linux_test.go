@@ -74,3 +74,24 @@ func TestHoles(t *testing.T) {
 		}
 	}
 }
+
+// TestRemovedDirectory: the kernel has no names of a directory that was removed
+// after it was opened, and says so by an error.
+func TestRemovedDirectory(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(name, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := readNames(int(dir.Fd())); len(names) != 0 || err != nil {
+		t.Errorf("%q, %v", names, err)
+	}
+}
