@@ -15,7 +15,8 @@ home=${HOME:-/root}
 mktemp -d "${home%/}/snapshot-build-XXXXXXXXXXXX"`
 
 // unpackScript gets the directory.
-const unpackScript = `set -eu
+const unpackScript = `exec 2>&1
+set -eu
 cd -- "$1"
 mkdir context
 tar -xpf context.tar -C context
@@ -23,8 +24,10 @@ rm -f context.tar`
 
 // buildScript gets the context, the tag, the Dockerfile, the target and the
 // build arguments. The image goes to Docker without a file in between; when the
-// build fails, what Docker says of half an image is of no interest.
-const buildScript = `set -u
+// build fails, what Docker says of half an image is of no interest. All output
+// goes one way, as two have no order.
+const buildScript = `exec 2>&1
+set -u
 cd -- "$1" || exit
 tag=$2 file=$3 target=$4
 shift 4
