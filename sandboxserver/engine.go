@@ -37,6 +37,7 @@ type engine struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // added to with mu held and closed false only
 	warmUp chan struct{}  // one token for each start a pool may do at once
+	copies chan struct{}  // one token for each capture that goes on
 
 	mu        sync.Mutex
 	closed    bool
@@ -56,6 +57,7 @@ func newEngine(cfg Config, rt runtime.Runtime, dir string) *engine {
 		rt: rt, log: cfg.Logger, cfg: cfg, dir: dir,
 		output:    session.NewBudget(outputBudget),
 		warmUp:    make(chan struct{}, 4),
+		copies:    make(chan struct{}, 4),
 		volumes:   newStore[*volume]("volume"),
 		templates: newStore[*template]("template"),
 		pools:     newStore[*pool]("pool"),

@@ -112,6 +112,17 @@ func TestSnapshotFiles(t *testing.T) {
 		if got := b.run(b.box(map[string]any{"name": "fourth", "snapshot": "stopped"}), "cat f"); got.Stdout != "two\n" {
 			b.t.Errorf("%+v", got)
 		}
+		// What to run is layered: snapshot, sandbox, command.
+		b.captured("second", map[string]any{"name": "layered", "run_config": map[string]any{
+			"work_dir": "/tmp", "env_vars": map[string]any{"A": "snapshot", "B": "snapshot", "C": "snapshot"},
+		}})
+		fifth := b.box(map[string]any{"name": "fifth", "snapshot": "layered", "run_config": map[string]any{
+			"env_vars": map[string]any{"B": "box", "C": "box"},
+		}})
+		a := b.execute(fifth, map[string]any{"command": "basename $PWD; echo $A $B $C", "env": map[string]any{"C": "command"}})
+		if got := decode[gen.ExecuteResult](b.t, a); got.Stdout != "tmp\nsnapshot box command\n" {
+			b.t.Errorf("%+v", got)
+		}
 		small := b.captured("second", map[string]any{"name": "small", "fs_capacity_bytes": 100_000})
 		if small.Status != gen.SnapshotFailed {
 			b.t.Errorf("%+v", small)

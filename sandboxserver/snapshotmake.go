@@ -179,15 +179,21 @@ func merged(labels, over map[string]string) map[string]string {
 	return labels
 }
 
-// capture copies the files of a sandbox, after the transition that it is in.
-// mu is held and the engine is open.
+// capture copies the files of a sandbox, after the transition that it is in and
+// a few at a time. mu is held and the engine is open.
 func (e *engine) capture(s *snapshot, b *box) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	s.stop = cancel
 	sb, spec := b.sb, runtime.CaptureSpec{Dir: e.snapshotDir(s.id), Limit: s.disk}
 	s.last = e.begin(b.last, func() error {
 		defer cancel()
+		select {
+		case e.copies <- struct{}{}:
+		case <-ctx.Done():
+			return e.built(s, 0, ctx.Err())
+		}
 		got, err := sb.Capture(ctx, spec)
+		<-e.copies
 		return e.built(s, got.Bytes, err)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	goruntime "runtime"
 	"strings"
 	"testing"
 
@@ -287,6 +288,36 @@ func TestCarriedSettings(t *testing.T) {
 	plain := b.box(map[string]any{"name": "plain", "snapshot": "bare"})
 	if plain.VCPUs != 0 || plain.IdleTTLSeconds != defaultIdle || len(plain.ProxyConfig.Rules) != 0 || plain.Labels["m"] != "s" {
 		t.Errorf("%+v", plain)
+	}
+}
+
+// TestCapturesWait makes many snapshots at once: a few are copied at a time.
+func TestCapturesWait(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.box(map[string]any{"name": "x"})
+	going, most := make(chan int, 1), make(chan int, 1)
+	going <- 0
+	most <- 0
+	b.fake.capture = func(context.Context, runtime.CaptureSpec) (runtime.Captured, error) {
+		n := <-going + 1
+		most <- max(n, <-most)
+		going <- n
+		goruntime.Gosched()
+		going <- <-going - 1
+		return runtime.Captured{}, nil
+	}
+	var all []gen.Snapshot
+	for i := range 20 {
+		all = append(all, decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/x/snapshot", map[string]any{"name": fmt.Sprintf("s%d", i)})))
+	}
+	for _, s := range all {
+		if got := b.built(s); got.Status != gen.SnapshotReady {
+			t.Errorf("%+v", got)
+		}
+	}
+	if n := <-most; n > 4 {
+		t.Errorf("%d at once", n)
 	}
 }
 
