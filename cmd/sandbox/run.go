@@ -128,19 +128,26 @@ func (a *app) remove(sb *sandboxclient.Ephemeral, outcome error) error {
 // connect returns a client of LangSmith where there is a key, else of a server
 // in this process, which stop ends.
 func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Client, stop func() error, err error) {
-	key := strings.TrimSpace(a.getenv("LANGSMITH_API_KEY")) + strings.TrimSpace(a.getenv("LANGCHAIN_API_KEY"))
-	if key == "" || f.local {
+	if a.apiKey() == "" || f.local {
 		return a.connectLocal(ctx, sandboxserver.Isolation(f.minIsolation))
 	}
-	client, err = sandboxclient.New(
+	if client, err = a.client(); err != nil {
+		return nil, nil, err
+	}
+	return client, client.Close, nil
+}
+
+func (a *app) apiKey() string {
+	return strings.TrimSpace(a.getenv("LANGSMITH_API_KEY")) + strings.TrimSpace(a.getenv("LANGCHAIN_API_KEY"))
+}
+
+// client is a client of what the environment names.
+func (a *app) client() (*sandboxclient.Client, error) {
+	return sandboxclient.New(
 		sandboxclient.WithEnvironment(a.getenv),
 		sandboxclient.WithUserAgent("sandbox-cli", ""),
 		sandboxclient.WithLogger(slog.New(warnings{a})),
 	)
-	if err != nil {
-		return nil, nil, err
-	}
-	return client, client.Close, nil
 }
 
 func parseEnv(list []string) (map[string]string, error) {

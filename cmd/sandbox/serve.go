@@ -19,6 +19,7 @@ type serveFlags struct {
 	minIsolation string
 	allowHosts   []string
 	hostNetwork  bool
+	services     string
 	verbose      bool
 }
 
@@ -43,6 +44,7 @@ The key is in SANDBOX_SERVE_API_KEY, or a new one at each start.`,
 	flags.StringVar(&f.data, "data", "", "directory for what survives a restart; none by default")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationNative), "weakest isolation to accept: native or process")
 	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "host name that requests may come under, besides this machine's; may be repeated")
+	flags.StringVar(&f.services, "service-domain", "", "domain below which shared ports have hosts for browsers; localhost by default, on this machine")
 	flags.BoolVar(&f.hostNetwork, "host-network", false, "let sandboxes use the network of this machine")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every request")
 	return cmd
@@ -61,6 +63,8 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		AllowedHosts: f.allowHosts,
 		HostNetwork:  f.hostNetwork,
 		Logger:       log,
+
+		ServiceDomain: f.services,
 	})
 	if err != nil {
 		return err
