@@ -134,11 +134,23 @@ func TestServicesForReal(t *testing.T) {
 		if status, body := get(http.DefaultClient, link.DownloadURL); status != http.StatusOK || body != string(self) {
 			t.Errorf("link: status %d, %d bytes", status, len(body))
 		}
-		if err := sb.Delete(t.Context()); err != nil {
+		if err := sb.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if _, _, err := conn.Read(t.Context()); err == nil {
 			t.Error("the connection outlives the sandbox")
+		}
+		if status, _ := get(http.DefaultClient, listener.URL+"/dl/x/y"); status != http.StatusForbidden {
+			t.Errorf("no link: status %d", status)
+		}
+		if r, err := sb.Status(t.Context()); err != nil || r.Status != sandboxclient.StatusStopped {
+			t.Errorf("who is not let in wakes the sandbox: %+v, %v", r, err)
+		}
+		if status, body := get(http.DefaultClient, link.DownloadURL); status != http.StatusOK || body != string(self) {
+			t.Errorf("link to a sandbox that was stopped: status %d, %d bytes", status, len(body))
+		}
+		if err := sb.Delete(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }
