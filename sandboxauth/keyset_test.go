@@ -32,7 +32,7 @@ func newAPI(pairs ...pair) *api { return &api{pairs: pairs} }
 
 func (a *api) verifier(tb testing.TB) *sandboxauth.Verifier {
 	tb.Helper()
-	v, err := sandboxauth.NewVerifier(&sandboxauth.Config{Endpoint: issuer + "/v2/sandboxes", Issuer: issuer, HTTPClient: &http.Client{Transport: a}})
+	v, err := sandboxauth.NewVerifier(&sandboxauth.Config{Endpoint: issuer + "/v2/sandboxes", UserIssuer: issuer, CallbackIssuer: hooksIssuer + "/", HTTPClient: &http.Client{Transport: a}})
 	if err != nil {
 		tb.Fatal(err)
 	}

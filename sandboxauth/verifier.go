@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -38,9 +40,10 @@ type Config struct {
 	// are at /.well-known/jwks.json. Empty is the hosted service. It must be
 	// https, but for this machine.
 	Endpoint string
-	// Issuer is who tokens must be from; empty takes what any key of the API
-	// has signed.
-	Issuer string
+	// UserIssuer is the LangSmith app whose users are let in, such as
+	// https://smith.langchain.com, and CallbackIssuer who callbacks must be
+	// signed by. Empty takes what any key of the API has signed.
+	UserIssuer, CallbackIssuer string
 	// HTTPClient fetches the keys; nil is one with a transport like the
 	// default. It is copied; redirects are not followed.
 	HTTPClient *http.Client
@@ -52,8 +55,8 @@ type Config struct {
 // Verifier checks tokens. It is safe for concurrent use, needs no closing, and
 // keeps no goroutine but while somebody waits for keys.
 type Verifier struct {
-	issuer string
-	keys   *keySet
+	userIssuer, callbackIssuer string
+	keys                       *keySet
 }
 
 // NewVerifier returns a verifier; cfg may be nil. It fetches nothing.
@@ -65,7 +68,7 @@ func NewVerifier(cfg *Config) (*Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandboxauth: %w", err)
 	}
-	return &Verifier{issuer: cfg.Issuer, keys: keys}, nil
+	return &Verifier{strings.TrimRight(cfg.UserIssuer, "/"), strings.TrimRight(cfg.CallbackIssuer, "/"), keys}, nil
 }
 
 // User is somebody who logged in to a service.
@@ -79,11 +82,14 @@ type User struct {
 }
 
 // User checks the token of a request to a service that is shared by login.
-// audience is the host of the service, as people open it; take it from the
-// configuration, as the Host header of a request is the sender's to choose.
-// Errors: [ErrToken], [ErrKeys], the context's.
+// audience is the host of the service, or the address by which people open it;
+// take it from the configuration, as the Host header of a request is the
+// sender's to choose. Errors: [ErrToken], [ErrKeys], the context's.
 func (v *Verifier) User(ctx context.Context, token, audience string) (*User, error) {
-	c, err := v.check(ctx, token, audience, userAlgorithms)
+	if u, err := url.Parse(audience); err == nil && u.Host != "" {
+		audience = u.Host
+	}
+	c, err := v.check(ctx, token, audience, v.userIssuer, userAlgorithms)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +136,7 @@ type CallbackRequest struct {
 // letter by letter, and body is what was received, byte by byte; the caller
 // bounds it. Errors: [ErrToken], [ErrKeys], the context's.
 func (v *Verifier) Callback(ctx context.Context, signature, callbackURL string, body []byte) (*Callback, error) {
-	c, err := v.check(ctx, signature, callbackURL, callbackAlgorithms)
+	c, err := v.check(ctx, signature, callbackURL, v.callbackIssuer, callbackAlgorithms)
 	if err != nil {
 		return nil, err
 	}
@@ -143,14 +149,14 @@ func (v *Verifier) Callback(ctx context.Context, signature, callbackURL string, 
 		return nil, refused("it is the signature of another body")
 	}
 	call := new(Callback)
-	if err := json.Unmarshal(body, call); err != nil {
+	if err := json.Unmarshal(body, call); err != nil || call.Host == "" || call.Identity.TenantID == "" || call.Identity.SandboxID == "" {
 		return nil, refused("what it signs is no call")
 	}
 	return call, nil
 }
 
 // check returns what a token says, if it is signed and for audience.
-func (v *Verifier) check(ctx context.Context, token, audience string, allowed map[string]bool) (*claims, error) {
+func (v *Verifier) check(ctx context.Context, token, audience, issuer string, allowed map[string]bool) (*claims, error) {
 	if audience == "" {
 		return nil, refused("the audience it must be for is empty")
 	}
@@ -172,7 +178,7 @@ func (v *Verifier) check(ctx context.Context, token, audience string, allowed ma
 	if err != nil {
 		return nil, err
 	}
-	return c, c.check(time.Now(), audience, v.issuer)
+	return c, c.check(time.Now(), audience, issuer)
 }
 
 func refused(reason string) error { return fmt.Errorf("%w: %s", ErrToken, reason) }

@@ -30,6 +30,8 @@ const (
 	host     = "id--3000.svc.test"
 	callback = "https://hooks.test/headers?x=1"
 	issuer   = "https://api.test"
+
+	hooksIssuer = "https://hooks.api.test"
 )
 
 // pair is a key and how to sign with it.
@@ -230,6 +232,9 @@ func TestUserRefusals(t *testing.T) {
 	if _, err := v.User(t.Context(), p.token(nil, said(map[string]any{"aud": []string{"x", host}, "exp": float64(now) + 60.5, "nbf": now + 20})), host); err != nil {
 		t.Errorf("one of two audiences: %v", err)
 	}
+	if _, err := v.User(t.Context(), good, "https://"+host+"/page"); err != nil {
+		t.Errorf("for an address: %v", err)
+	}
 	if _, err := v.User(t.Context(), good, ""); !errors.Is(err, sandboxauth.ErrToken) {
 		t.Errorf("for nobody: %v", err)
 	}
@@ -281,7 +286,7 @@ func TestCallback(t *testing.T) {
 		"request":{"method":"GET","url":"https://h.test/a?b","scheme":"https","host":"h.test","path":"/a","query":"b","headers":{"A":["1","2"]},"body_base64":"aGk=","body_truncated":true}}`)
 	sum := sha256.Sum256(body)
 	signed := func(changes map[string]any) map[string]any {
-		c := said(map[string]any{"sub": "langsmith-sandbox-callback", "aud": callback, "body_sha256": hex.EncodeToString(sum[:])})
+		c := said(map[string]any{"sub": "langsmith-sandbox-callback", "aud": callback, "iss": hooksIssuer, "body_sha256": hex.EncodeToString(sum[:])})
 		maps.Copy(c, changes)
 		return c
 	}
@@ -307,6 +312,8 @@ func TestCallback(t *testing.T) {
 		"no digest":         {p.token(nil, signed(map[string]any{"body_sha256": ""})), body},
 		"half a digest":     {p.token(nil, signed(map[string]any{"body_sha256": hex.EncodeToString(sum[:16])})), body},
 		"another address":   {p.token(nil, signed(map[string]any{"aud": callback + "2"})), body},
+		"a user's issuer":   {p.token(nil, signed(map[string]any{"iss": issuer})), body},
+		"no call":           {p.token(nil, signed(map[string]any{"body_sha256": hex.EncodeToString(digestOf(crypto.SHA256, []byte("{}")))})), []byte("{}")},
 		"a user":            {p.token(nil, signed(map[string]any{"sub": "user-1"})), body},
 		"another algorithm": {other.token(nil, signed(nil)), body},
 	} {

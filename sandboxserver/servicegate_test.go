@@ -153,7 +153,7 @@ func TestServiceLogin(t *testing.T) {
 		r.Header.Set("Accept", "text/html")
 		return r
 	}
-	resp, body := s.send(c, page(at.BrowserURL+"/app?a=b"))
+	resp, body := s.send(c, page(at.BrowserURL+"app?a=b"))
 	if resp.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Basic ") || resp.Request.URL.Path != authPath {
 		t.Fatalf("status %d at %s: %s", resp.StatusCode, resp.Request.URL, body)
 	}
@@ -177,7 +177,7 @@ func TestServiceLogin(t *testing.T) {
 
 	s.want(204, "DELETE", "/boxes/"+s.sb.Name+"/service-urls?port=3000", nil)
 	s.want(200, "POST", "/boxes/"+s.sb.Name+"/service-url", map[string]any{"port": 3000, "access": "workspace"})
-	if resp, _ := s.send(c, s.request("GET", at.BrowserURL+"/", nil)); resp.StatusCode != http.StatusUnauthorized {
+	if resp, _ := s.send(c, s.request("GET", at.BrowserURL, nil)); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("by the cookie of a login that was taken back: status %d", resp.StatusCode)
 	}
 	s.want(200, "POST", "/boxes/"+s.sb.Name+"/service-url", map[string]any{"port": 3000, "access": "off"})

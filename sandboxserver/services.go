@@ -64,7 +64,7 @@ func (e *engine) createServiceURL(ctx context.Context, name string, req gen.Crea
 	}
 	at := e.serviceAddresses(ctx, id, req.Port)
 	if login != "" {
-		return gen.ServiceURL{ServiceURL: at.program, BrowserURL: at.browser, Access: req.Access, EmbedOrigins: origins}, nil
+		return gen.ServiceURL{ServiceURL: at.program, BrowserURL: at.browser + "/", Access: req.Access, EmbedOrigins: origins}, nil
 	}
 	token, err := e.signer.sign(claims{
 		Kind: tokenService, Sandbox: id, Port: req.Port, Issued: now.Unix(), Expires: expires.Unix(), Origins: origins,
