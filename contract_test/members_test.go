@@ -166,6 +166,8 @@ func TestPinnedBodies(t *testing.T) {
 		"startSandbox":         map[string]any{},
 		"stopSandbox":          map[string]any{},
 		"execute":              map[string]any{"command": "true", "timeout": 60.0, "shell": "/bin/bash"},
+		"glob":                 map[string]any{"pattern": "*", "path": "/"},
+		"grep":                 map[string]any{"pattern": "TODO", "path": "/"},
 		"batchDeleteTemplates": map[string]any{"names": []any{"the/template", "none"}},
 		"batchDeleteSandboxes": map[string]any{"names": []any{"the%2Fbox?", "none"}},
 	}

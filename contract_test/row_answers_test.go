@@ -73,6 +73,11 @@ var samples = map[string][]sample{
 	"execute":  {{http.StatusOK, `{"stdout":"","stderr":""}`}, {http.StatusOK, `{"stdout":"out","stderr":"err","exit_code":3}`}},
 	"upload":   {{http.StatusOK, `{"path":"/note.txt","written":5}`}},
 	"download": {{http.StatusOK, ""}, {http.StatusOK, "hello"}},
+	"statFile": {{http.StatusOK, ""}},
+	"glob": {{http.StatusOK, `{"matches":[],"truncated":false}`}, {http.StatusOK, `{"matches":[
+		{"path":"/a","is_dir":true,"modified_at":"2026-01-02T03:04:05Z"},
+		{"path":"/b","is_dir":false,"size_bytes":9007199254740993,"modified_at":"2026-01-02T03:04:05.5Z"}],"truncated":false}`}},
+	"grep": {{http.StatusOK, `{"matches":[],"truncated":false}`}, {http.StatusOK, `{"matches":[{"path":"/a","line":1,"text":"TODO"}],"truncated":true}`}},
 }
 
 const (

@@ -2,9 +2,6 @@ package contract_test
 
 import (
 	"context"
-	"errors"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
@@ -166,27 +163,6 @@ var dataplaneRows = []contractRow{
 			Dir: "/", ShellPath: "/bin/sh", Env: map[string]string{"A": "b"}, Timeout: 5 * time.Second,
 		})
 		return keep(f, v, err)
-	}},
-	{op: "upload", method: "Sandbox.WriteFile", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		return f.sandbox(c).WriteFile(ctx, "note.txt", []byte("hello"))
-	}},
-	{op: "upload", method: "Sandbox.WriteFile of nothing", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		return f.sandbox(c).WriteFile(ctx, "/tmp/a b+c%d&e=ü", nil)
-	}},
-	{op: "upload", method: "Sandbox.Upload", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		return f.sandbox(c).Upload(ctx, "note.txt", io.MultiReader(strings.NewReader("hel"), strings.NewReader("lo")))
-	}},
-	{op: "download", method: "Sandbox.ReadFile", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := f.sandbox(c).ReadFile(ctx, "note.txt")
-		return keep(f, string(v), err)
-	}},
-	{op: "download", method: "Sandbox.Download", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		r, err := f.sandbox(c).Download(ctx, "note.txt")
-		if err != nil {
-			return err
-		}
-		v, err := io.ReadAll(r)
-		return keep(f, string(v), errors.Join(err, r.Close()))
 	}},
 }
 

@@ -40,7 +40,7 @@ type driver func(ctx context.Context, c *sandboxclient.Client, f *fixture) error
 // contractRows are all rows. Each operation has at least one, with as little in
 // its request as possible; together they have all that a request can hold.
 var contractRows = slices.Concat(
-	volumeRows, templateRows, poolRows, snapshotRows, registryRows, sandboxRows, lifecycleRows, dataplaneRows, serviceRows,
+	volumeRows, templateRows, poolRows, snapshotRows, registryRows, sandboxRows, lifecycleRows, dataplaneRows, fileRows, serviceRows,
 )
 
 // rawOnly are the operations that no method of the facade reaches.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
@@ -312,9 +313,29 @@ func driveDataplane(t *testing.T, ctx context.Context, s *localServer) { //nolin
 	}
 	_, err = sb.ReadFile(ctx, "none.txt")
 	is(t, err, sandboxclient.ErrNotFound)
+	driveFiles(t, ctx, sb)
 	if err := sb.Delete(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+func driveFiles(t *testing.T, ctx context.Context, sb *sandboxclient.Sandbox) { //nolint:revive // t first
+	if err := sb.WriteFile(ctx, "/app/f", []byte("a TODO")); err != nil {
+		t.Fatal(err)
+	}
+	ok[*sandboxclient.FileInfo](t)(sb.Stat(ctx, "/app/f"))
+	_, err := sb.Stat(ctx, "none.txt")
+	is(t, err, fs.ErrNotExist)
+	if found := ok[*sandboxclient.GlobResult](t)(sb.Glob(ctx, "/app", "*", nil)); len(found.Matches) != 1 {
+		t.Errorf("found %+v", found)
+	}
+	_, err = sb.Glob(ctx, "/none", "*", nil)
+	is(t, err, fs.ErrNotExist)
+	if found := ok[*sandboxclient.GrepResult](t)(sb.Grep(ctx, "/app", "TODO", nil)); len(found.Matches) != 1 {
+		t.Errorf("found %+v", found)
+	}
+	_, err = sb.Grep(ctx, "/app", "TODO", &sandboxclient.GrepOptions{Glob: "["})
+	is(t, err, sandboxclient.ErrInvalid)
 }
 
 // driveInternal calls what no facade wraps: services call it, not users.

@@ -1337,6 +1337,80 @@ type GitSource struct {
 	RemoteURL string `json:"remote_url"`
 }
 
+// GlobMatch A file or directory.
+type GlobMatch struct {
+	// IsDir Whether it is a directory.
+	IsDir bool `json:"is_dir"`
+
+	// ModifiedAt When it was changed.
+	ModifiedAt time.Time `json:"modified_at,omitempty,omitzero"`
+
+	// Path Path, absolute.
+	Path string `json:"path"`
+
+	// SizeBytes Size of a file.
+	SizeBytes int64 `json:"size_bytes,omitempty,omitzero"`
+}
+
+// GlobRequest Names to look for.
+type GlobRequest struct {
+	// Limit How many matches to send at most; without it, as many as the server does.
+	Limit int `json:"limit,omitempty,omitzero"`
+
+	// Path Directory to look in, absolute.
+	Path string `json:"path"`
+
+	// Pattern Matched against the path relative to `path`: `**` is any number of
+	// directories, `*`, `?` and `[...]` stay within one name.
+	Pattern string `json:"pattern"`
+}
+
+// GlobResult What was found.
+type GlobResult struct {
+	// Matches In lexical order.
+	Matches []GlobMatch `json:"matches"`
+
+	// Truncated Whether there are more.
+	Truncated bool `json:"truncated"`
+}
+
+// GrepMatch A line.
+type GrepMatch struct {
+	// Line Number of the line, from 1.
+	Line int `json:"line"`
+
+	// Path Path of the file, absolute.
+	Path string `json:"path"`
+
+	// Text The line; a very long one is cut.
+	Text string `json:"text"`
+}
+
+// GrepRequest Text to look for.
+type GrepRequest struct {
+	// Glob Which files to read: a pattern without a slash is matched against
+	// their names, another one against their paths relative to `path`.
+	Glob string `json:"glob,omitempty,omitzero"`
+
+	// Limit How many matches to send at most; without it, as many as the server does.
+	Limit int `json:"limit,omitempty,omitzero"`
+
+	// Path Directory to look in, absolute.
+	Path string `json:"path"`
+
+	// Pattern The text, literally.
+	Pattern string `json:"pattern"`
+}
+
+// GrepResult What was found.
+type GrepResult struct {
+	// Matches In the order of paths and lines.
+	Matches []GrepMatch `json:"matches"`
+
+	// Truncated Whether there are more.
+	Truncated bool `json:"truncated"`
+}
+
 // ImageConfig What a snapshot takes from its image, in place of that; an empty list clears, an absent one keeps.
 type ImageConfig struct {
 	// Cmd Default arguments.
@@ -2627,6 +2701,21 @@ type ListServiceURLsParams struct {
 type DownloadParams struct {
 	// Path Path in the sandbox; relative paths start at the home directory.
 	Path FilePath `form:"path" json:"path"`
+
+	// Range The part to read, such as `bytes=0-99`, `bytes=100-` or `bytes=-5`.
+	Range string `json:"Range,omitempty,omitzero"`
+
+	// IfRange Strong `ETag` that the range is of; of a file that has changed, all is sent.
+	IfRange string `json:"If-Range,omitempty,omitzero"`
+
+	// IfNoneMatch `ETag` of a copy; an unchanged file is not sent.
+	IfNoneMatch string `json:"If-None-Match,omitempty,omitzero"`
+}
+
+// StatFileParams defines parameters for StatFile.
+type StatFileParams struct {
+	// Path Path in the sandbox; relative paths start at the home directory.
+	Path FilePath `form:"path" json:"path"`
 }
 
 // StartSandboxInternalParams defines parameters for StartSandboxInternal.
@@ -2800,6 +2889,12 @@ type StopSandboxJSONRequestBody = Empty
 
 // ExecuteJSONRequestBody defines body for Execute for application/json ContentType.
 type ExecuteJSONRequestBody = ExecuteRequest
+
+// GlobJSONRequestBody defines body for Glob for application/json ContentType.
+type GlobJSONRequestBody = GlobRequest
+
+// GrepJSONRequestBody defines body for Grep for application/json ContentType.
+type GrepJSONRequestBody = GrepRequest
 
 // ReportActivityJSONRequestBody defines body for ReportActivity for application/json ContentType.
 type ReportActivityJSONRequestBody = ActivityReport
@@ -3178,8 +3273,19 @@ type ClientInterface interface {
 
 	// Download Read a file
 	//
+	// Ranges, conditions and the validators `ETag` and `Last-Modified` are
+	// of the second generation. Of several ranges a server may send all, as
+	// `multipart/byteranges`, or the whole file.
+	//
 	// Corresponds with GET /download (the `Download` operationId).
 	Download(ctx context.Context, params *DownloadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StatFile Describe a file
+	//
+	// The headers of a download, without the content.
+	//
+	// Corresponds with HEAD /download (the `StatFile` operationId).
+	StatFile(ctx context.Context, params *StatFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExecuteWithBody Run a command and wait for it
 	//
@@ -3200,6 +3306,46 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /execute (the `Execute` operationId).
 	Execute(ctx context.Context, body ExecuteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GlobWithBody Find files by name
+	//
+	// The matches come in lexical order. A symbolic link is described by what
+	// it leads to, and not followed on the way down.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /glob (the `Glob` operationId).
+	GlobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Glob Find files by name
+	//
+	// The matches come in lexical order. A symbolic link is described by what
+	// it leads to, and not followed on the way down.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /glob (the `Glob` operationId).
+	Glob(ctx context.Context, body GlobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GrepWithBody Find lines of files
+	//
+	// The text is looked for as it is, no regular expression. Files that are
+	// not text are left out. The matches come in the order of paths and lines.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /grep (the `Grep` operationId).
+	GrepWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Grep Find lines of files
+	//
+	// The text is looked for as it is, no regular expression. Files that are
+	// not text are left out. The matches come in the order of paths and lines.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /grep (the `Grep` operationId).
+	Grep(ctx context.Context, body GrepJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReportActivityWithBody Push idle deadlines out
 	//
@@ -3901,9 +4047,30 @@ func (c *Client) StopSandbox(ctx context.Context, name Name, body StopSandboxJSO
 
 // Download Read a file
 //
+// Ranges, conditions and the validators `ETag` and `Last-Modified` are
+// of the second generation. Of several ranges a server may send all, as
+// `multipart/byteranges`, or the whole file.
+//
 // Corresponds with GET /download (the `Download` operationId).
 func (c *Client) Download(ctx context.Context, params *DownloadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDownloadRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StatFile Describe a file
+//
+// The headers of a download, without the content.
+//
+// Corresponds with HEAD /download (the `StatFile` operationId).
+func (c *Client) StatFile(ctx context.Context, params *StatFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStatFileRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3944,6 +4111,86 @@ func (c *Client) ExecuteWithBody(ctx context.Context, contentType string, body i
 // Corresponds with POST /execute (the `Execute` operationId).
 func (c *Client) Execute(ctx context.Context, body ExecuteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewExecuteRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GlobWithBody Find files by name
+//
+// The matches come in lexical order. A symbolic link is described by what
+// it leads to, and not followed on the way down.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /glob (the `Glob` operationId).
+func (c *Client) GlobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGlobRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Glob Find files by name
+//
+// The matches come in lexical order. A symbolic link is described by what
+// it leads to, and not followed on the way down.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /glob (the `Glob` operationId).
+func (c *Client) Glob(ctx context.Context, body GlobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGlobRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GrepWithBody Find lines of files
+//
+// The text is looked for as it is, no regular expression. Files that are
+// not text are left out. The matches come in the order of paths and lines.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /grep (the `Grep` operationId).
+func (c *Client) GrepWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrepRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Grep Find lines of files
+//
+// The text is looked for as it is, no regular expression. Files that are
+// not text are left out. The matches come in the order of paths and lines.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /grep (the `Grep` operationId).
+func (c *Client) Grep(ctx context.Context, body GrepJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrepRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5565,6 +5812,87 @@ func NewDownloadRequest(server string, params *DownloadParams) (*http.Request, e
 		return nil, err
 	}
 
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Range", params.Range, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Range", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Range", params.IfRange, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Range", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-None-Match", headerParam2)
+
+	}
+
+	return req, nil
+}
+
+// NewStatFileRequest constructs an http.Request for the StatFile method
+func NewStatFileRequest(server string, params *StatFileParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/download")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "path", params.Path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodHead, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
 	return req, nil
 }
 
@@ -5589,6 +5917,86 @@ func NewExecuteRequestWithBody(server string, contentType string, body io.Reader
 	}
 
 	operationPath := fmt.Sprintf("/execute")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGlobRequest calls the generic Glob builder with application/json body
+func NewGlobRequest(server string, body GlobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGlobRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewGlobRequestWithBody constructs an http.Request for the Glob method, with any body, and a specified content type
+func NewGlobRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/glob")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGrepRequest calls the generic Grep builder with application/json body
+func NewGrepRequest(server string, body GrepJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGrepRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewGrepRequestWithBody constructs an http.Request for the Grep method, with any body, and a specified content type
+func NewGrepRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/grep")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}

@@ -112,6 +112,15 @@ func (c *checks) required(argument, v string) {
 	}
 }
 
+// etag checks an entity tag; empty is none.
+func (c *checks) etag(argument, tag string) {
+	strong := strings.TrimPrefix(tag, "W/")
+	if tag == "" || len(strong) >= 2 && strong[0] == '"' && strong[len(strong)-1] == '"' && checkHeader("ETag", tag) == nil {
+		return
+	}
+	c.fail(argument, "is %q; an ETag stands in quotes", tag)
+}
+
 func (c *checks) present(missing bool) {
 	if missing {
 		c.fail("request", "is nil")

@@ -16,6 +16,7 @@ type operation struct {
 	resource string // name of what it is about, for errors
 	effect   bool   // a lost answer leaves its outcome unknown
 	rules    [][]rule
+	accept   int // a status that is no error, besides success
 	call     transport.Call
 }
 
@@ -32,7 +33,7 @@ func (op operation) request(ctx context.Context, send func(context.Context) (*ht
 		e.Name = op.resource
 		return nil, e
 	}
-	if resp.StatusCode/100 == 2 {
+	if resp.StatusCode/100 == 2 || resp.StatusCode == op.accept {
 		return resp, nil
 	}
 	defer resp.Body.Close()

@@ -71,6 +71,7 @@ var dataplane = []rule{
 	{status: http.StatusBadGateway, code: "ConnectionError", kinds: kinds(ErrConnection, ErrUnavailable)},
 	{status: http.StatusBadRequest, code: "NotReady", kinds: kinds(ErrNotReady)},
 	{status: http.StatusServiceUnavailable, code: "ServiceUnavailable", kinds: kinds(ErrNotReady, ErrUnavailable)},
+	{status: http.StatusRequestEntityTooLarge, kinds: kinds(ErrTooLarge)},
 	notFound(resourceFile),
 	{code: "FileNotFound", kinds: kinds(ErrNotFound), resource: resourceFile},
 	{status: http.StatusUnauthorized, kinds: kinds(ErrUnauthorized)},

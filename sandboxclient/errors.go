@@ -61,7 +61,10 @@ var (
 	// ErrUnsupported is something that this server does not offer (501). It is
 	// the standard library's error of that name.
 	ErrUnsupported = errors.ErrUnsupported
-	// ErrTooLarge is an answer beyond the bound of a buffered call.
+	// ErrChanged is a file that changed while it was read.
+	ErrChanged = errors.New("file changed")
+	// ErrTooLarge is an answer beyond the bound of a buffered call, or a file
+	// beyond what the server takes (413).
 	ErrTooLarge = errors.New("answer too large")
 )
 

@@ -3,12 +3,13 @@ package sandboxclient
 import (
 	"bytes"
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"os"
 	"strings"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -22,45 +23,30 @@ const maxReadFile = 256 << 20
 // 256 MiB are [ErrTooLarge]: use [Sandbox.Download]. Errors are *fs.PathError
 // and match fs.ErrNotExist and fs.ErrPermission.
 func (s *Sandbox) ReadFile(ctx context.Context, path string) ([]byte, error) {
-	r, err := s.Download(ctx, path)
+	r, err := s.Download(ctx, path, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	data, err := transport.ReadAll(r, maxReadFile)
-	if errors.Is(err, transport.ErrTooLarge) {
-		err = readPathError(path, &APIError{Op: "read file", Message: err.Error(), kinds: kinds(ErrTooLarge)})
+	var b bytes.Buffer
+	if size := r.Info().Size(); size <= maxReadFile {
+		b.Grow(int(max(size, 0)) + bytes.MinRead)
 	}
-	if err != nil {
+	if _, err := b.ReadFrom(io.LimitReader(r, maxReadFile+1)); err != nil {
 		return nil, err
 	}
-	return data, nil
-}
-
-// Download opens a file for reading (GET /download), nothing of which is held
-// in memory. The caller closes the reader; the context bounds the reading too.
-// Errors, of the reader as well, are *fs.PathError.
-func (s *Sandbox) Download(ctx context.Context, path string) (io.ReadCloser, error) {
-	op := operation{name: "read file", rules: [][]rule{readRules, dataplane}}
-	if err := checkPath(op.name, path); err != nil {
-		return nil, readPathError(path, err)
+	if b.Len() > maxReadFile {
+		message := fmt.Sprintf("the file has more than %d bytes", maxReadFile)
+		return nil, readPathError(path, &APIError{Op: "read file", Message: message, kinds: kinds(ErrTooLarge)})
 	}
-	api, err := s.dataplane(&op)
-	if err != nil {
-		return nil, readPathError(path, err)
-	}
-	op.call.Timeout = -1
-	resp, err := op.request(ctx, func(ctx context.Context) (*http.Response, error) { //nolint:bodyclose // the reader returned closes it
-		return api.Download(ctx, &gen.DownloadParams{Path: path}, identity)
-	})
-	if err != nil {
-		return nil, readPathError(path, err)
-	}
-	return &download{body: resp.Body, op: op, path: path}, nil
+	return b.Bytes(), nil
 }
 
 // readRules: whatever the code of a 404, the file is not there.
-var readRules = []rule{notFound(resourceFile)}
+var readRules = []rule{
+	notFound(resourceFile),
+	{status: http.StatusRequestedRangeNotSatisfiable, kinds: kinds(ErrOperation), operation: "read"},
+}
 
 // identity keeps the transport from unpacking a file it asked to have packed:
 // the length of an answer is then the length of the file.
@@ -68,22 +54,6 @@ func identity(_ context.Context, req *http.Request) error {
 	req.Header.Set("Accept-Encoding", "identity")
 	return nil
 }
-
-type download struct {
-	body io.ReadCloser
-	op   operation
-	path string
-}
-
-func (d *download) Read(p []byte) (int, error) {
-	n, err := d.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = readPathError(d.path, sendError(d.op.name, err, false))
-	}
-	return n, err
-}
-
-func (d *download) Close() error { return d.body.Close() }
 
 func readPathError(path string, err error) error {
 	return &fs.PathError{Op: "read", Path: path, Err: err}
@@ -106,20 +76,48 @@ func checkPath(op, path string) error {
 // not copied, and must not change before the call returns. Errors are
 // *fs.PathError.
 func (s *Sandbox) WriteFile(ctx context.Context, path string, data []byte) error {
-	return s.upload(ctx, path, int64(len(data)), func() io.Reader { return bytes.NewReader(data) })
+	return s.upload(ctx, path, int64(len(data)), true, func() io.Reader { return bytes.NewReader(data) })
 }
 
 // Upload writes what r yields to a file, in place of an old one (POST
-// /upload), and nothing of it is held in memory. It does not close r. A failed
-// upload may leave part of the file. As r cannot be read again, the request is
-// never repeated. Errors are *fs.PathError.
+// /upload), and nothing of it is held in memory. It does not close r. The size
+// is announced if it is known: of a regular *os.File, and of what has a Len
+// method, as the readers of bytes and strings. A failed upload may leave part
+// of the file. As r cannot be read again, the request is never repeated. Errors
+// are *fs.PathError.
 func (s *Sandbox) Upload(ctx context.Context, path string, r io.Reader) error {
-	return s.upload(ctx, path, -1, func() io.Reader { return r })
+	if r == nil {
+		return writePathError(path, &ArgumentError{Op: "write file", Argument: "reader", Reason: "is nil"})
+	}
+	size := sizeOf(r)
+	if size >= 0 {
+		r = io.LimitReader(r, size)
+	}
+	return s.upload(ctx, path, size, false, func() io.Reader { return r })
 }
 
-// upload sends content, which is again readable from the start if its size is
-// known.
-func (s *Sandbox) upload(ctx context.Context, path string, size int64, content func() io.Reader) error {
+// sizeOf is what is left to read of r, or -1 if that cannot be known.
+func sizeOf(r io.Reader) int64 {
+	switch r := r.(type) {
+	case interface{ Len() int }:
+		return int64(r.Len())
+	case *os.File:
+		info, err := r.Stat()
+		if err != nil || !info.Mode().IsRegular() {
+			return -1
+		}
+		at, err := r.Seek(0, io.SeekCurrent)
+		if err != nil || at > info.Size() {
+			return -1
+		}
+		return info.Size() - at
+	}
+	return -1
+}
+
+// upload sends content, of a size that may be -1 for unknown, and which may be
+// again readable from the start.
+func (s *Sandbox) upload(ctx context.Context, path string, size int64, again bool, content func() io.Reader) error {
 	op := operation{name: "write file", effect: true, rules: [][]rule{dataplane}}
 	if err := checkPath(op.name, path); err != nil {
 		return writePathError(path, err)
@@ -139,6 +137,8 @@ func (s *Sandbox) upload(ctx context.Context, path string, size int64, content f
 	rewind := func(_ context.Context, req *http.Request) error { //nolint:unparam // the generated client asks for an error
 		if size >= 0 {
 			req.ContentLength = int64(len(head)) + size + int64(len(tail))
+		}
+		if again {
 			req.GetBody = func() (io.ReadCloser, error) { return body(), nil }
 		}
 		return nil

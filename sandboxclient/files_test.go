@@ -131,7 +131,7 @@ func TestDownloadStreams(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "second")
 	})
-	r, err := sb.Download(t.Context(), "/a")
+	r, err := sb.Download(t.Context(), "/a", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestDataplaneURLs(t *testing.T) {
 			sb := client(t, f).FromInfo(sandboxclient.Info{Name: "a", DataplaneURL: tt.raw})
 			_, err := sb.Execute(t.Context(), "true", nil)
 			if tt.error != "" {
-				_, readErr := sb.Download(t.Context(), "/x")
+				_, readErr := sb.Download(t.Context(), "/x", nil)
 				for _, err := range []error{err, readErr, sb.WriteFile(t.Context(), "/x", nil)} {
 					if err == nil || !strings.Contains(err.Error(), tt.error) || strings.Contains(err.Error(), "hunter2") {
 						t.Errorf("error %v, want one with %q", err, tt.error)

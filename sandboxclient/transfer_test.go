@@ -144,7 +144,7 @@ func TestTransfersAreNotBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start = time.Now()
-		r, err := sb.Download(ctx, "/a")
+		r, err := sb.Download(ctx, "/a", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func TestBadPaths(t *testing.T) {
 	sb := box(client(t, f))
 	for _, path := range []string{"", " ", "/a\x00b"} {
 		_, readErr := sb.ReadFile(t.Context(), path)
-		_, openErr := sb.Download(t.Context(), path)
+		_, openErr := sb.Download(t.Context(), path, nil)
 		for op, err := range map[string]error{"read": readErr, "write": sb.WriteFile(t.Context(), path, nil)} {
 			p, ok := errors.AsType[*fs.PathError](err)
 			if !ok || p.Op != op || p.Path != path || !errors.Is(err, sandboxclient.ErrInvalid) || !errors.Is(openErr, sandboxclient.ErrInvalid) {

@@ -32,6 +32,15 @@ type (
 	// VolumeMount shows a volume at a path of the sandbox.
 	VolumeMount = gen.VolumeMount
 
+	// GlobResult is the files that a search found.
+	GlobResult = gen.GlobResult
+	// GlobMatch is a file or directory.
+	GlobMatch = gen.GlobMatch
+	// GrepResult is the lines that a search found.
+	GrepResult = gen.GrepResult
+	// GrepMatch is a line of a file.
+	GrepMatch = gen.GrepMatch
+
 	// Pool holds sandboxes of one template ready.
 	Pool = gen.Pool
 	// CreatePool asks for a pool.

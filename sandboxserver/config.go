@@ -44,6 +44,7 @@ var ErrIsolation = errors.New("isolation is below the minimum")
 
 const (
 	defaultMaxOutput    = 64 << 20
+	defaultMaxUpload    = 16 << 30
 	defaultStartTimeout = 2 * time.Minute
 	maxBody             = 1 << 20
 )
@@ -88,6 +89,11 @@ type Config struct {
 	// means 64 MiB. A command that prints more is killed and its request fails.
 	MaxOutput int64
 
+	// MaxUpload bounds a file that is uploaded, in bytes; 0 means 16 GiB. A
+	// larger one is refused with status 413; if its size was not announced,
+	// after as much of it was written.
+	MaxUpload int64
+
 	// AllowedHosts are host names, without port, that requests may name in
 	// their Host header, besides localhost, every IP address and the host of
 	// PublicURL. Anything else is refused, so that a web page cannot reach the
@@ -128,6 +134,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MinIsolation = cmp.Or(c.MinIsolation, IsolationNative)
 	c.StartTimeout = cmp.Or(c.StartTimeout, defaultStartTimeout)
 	c.MaxOutput = cmp.Or(c.MaxOutput, defaultMaxOutput)
+	c.MaxUpload = cmp.Or(c.MaxUpload, defaultMaxUpload)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -146,7 +153,7 @@ func (c Config) check() error {
 		}
 	}
 	l := c.Limits
-	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.MaxOutput, int64(c.StartTimeout)) < 0 {
+	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.MaxOutput, c.MaxUpload, int64(c.StartTimeout)) < 0 {
 		return errors.New("sandboxserver: limits must not be negative")
 	}
 	if d := c.ServiceDomain; d != "" && (!domainName.MatchString(d) || net.ParseIP(d) != nil) {

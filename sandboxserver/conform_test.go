@@ -19,10 +19,7 @@ func (b *bench) conforms(r *http.Request, a answer) {
 		path = strings.TrimPrefix(path, prefix)
 	}
 	if name, op, isData := dataplaneRoute(r.URL.EscapedPath()); isData && b.server.isDataplane(op) && name != "" {
-		method, path, ok = map[string]string{"download": "GET"}[op], "/"+op, true
-		if method == "" {
-			method = "POST"
-		}
+		method, path, ok = r.Method, "/"+op, true
 	}
 	if !ok || a.status == http.StatusMethodNotAllowed || a.status == 206 || a.status == 304 || a.status == 416 {
 		return

@@ -119,6 +119,10 @@ func (s *Server) dataplane(w http.ResponseWriter, r *http.Request, op string) (d
 	switch op {
 	case "execute":
 		handle, streamed = s.execute, false
+	case "glob":
+		handle, streamed = s.glob, false
+	case "grep":
+		handle, streamed = s.grep, false
 	case "upload":
 		handle = s.upload
 	case "download":
@@ -143,5 +147,7 @@ func dataplaneOperations(c *contract) map[string]operation {
 		"execute":  c.operation(http.MethodPost, "/execute"),
 		"upload":   c.operation(http.MethodPost, "/upload"),
 		"download": c.operation(http.MethodGet, "/download"),
+		"glob":     c.operation(http.MethodPost, "/glob"),
+		"grep":     c.operation(http.MethodPost, "/grep"),
 	}
 }

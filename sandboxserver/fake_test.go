@@ -132,6 +132,10 @@ func (b *fakeBox) OpenFile(_ context.Context, name string, flag int, _ fs.FileMo
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
+func (b *fakeBox) OpenDir(_ context.Context, name string) (*os.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
 // Dial reaches nothing, unless a test says what.
 func (b *fakeBox) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if b.f.dial != nil {

@@ -24,16 +24,34 @@ func (s *Server) upload(v visit, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.ContentLength-maxPartHeader > s.cfg.MaxUpload {
+		return s.errUpload(path)
+	}
 	file, err := v.sb.OpenFile(r.Context(), path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fileProblem(codeWrite, path, err)
 	}
-	written, err := io.Copy(file, part)
+	written, err := io.Copy(file, io.LimitReader(part, s.cfg.MaxUpload))
+	if err == nil && written == s.cfg.MaxUpload && more(part) {
+		err = s.errUpload(path)
+	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fileProblem(codeWrite, path, err)
 	}
 	writeJSON(w, http.StatusOK, gen.UploadResult{Path: path, Written: written})
 	return nil
+}
+
+// maxPartHeader is what may stand around the file in a body.
+const maxPartHeader = 64 << 10
+
+func (s *Server) errUpload(path string) error {
+	return problem(http.StatusRequestEntityTooLarge, codeTooLarge, "file %q: more than the %d bytes that this server takes", path, s.cfg.MaxUpload)
+}
+
+func more(r io.Reader) bool {
+	n, _ := io.ReadFull(r, make([]byte, 1))
+	return n > 0
 }
 
 // filePart finds the part named file.
@@ -73,7 +91,7 @@ func (s *Server) download(v visit, w http.ResponseWriter, r *http.Request) error
 		return fileProblem(codeRead, path, err)
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+	w.Header().Set("ETag", etag(info))
 	http.ServeContent(w, r, "", info.ModTime(), file)
 	return nil
 }
@@ -86,6 +104,9 @@ func interrupt(ctx context.Context, setDeadline func(time.Time) error) (stop fun
 // fileProblem maps errors of opening, reading and writing files.
 func fileProblem(code, path string, err error) error {
 	e := &apiError{status: http.StatusBadRequest, code: code, cause: err}
+	if own, ok := errors.AsType[*apiError](err); ok {
+		return own
+	}
 	switch {
 	case errors.Is(err, runtime.ErrClosed):
 		return errGone

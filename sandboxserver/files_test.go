@@ -113,6 +113,54 @@ func TestUpload(t *testing.T) {
 	b.refused(b.do(cut), 400, codeWrite, "cut")
 }
 
+// TestUploadTooLarge: a file beyond the limit is refused, before it is written
+// where its size is known.
+func TestUploadTooLarge(t *testing.T) {
+	t.Parallel()
+	eachIsolation(t, func(b *bench) {
+		s := b.box(map[string]any{})
+		if a := b.upload(s, "fits", strings.Repeat("x", 100)); a.status != 200 {
+			b.t.Error(a)
+		}
+		unannounced := uploadRequest(dataplane(s)+"/upload?path=long", "file", strings.Repeat("x", 101))
+		unannounced.ContentLength = -1
+		b.refused(b.do(unannounced), 413, codeTooLarge, "100 bytes")
+		b.refused(b.upload(s, "huge", strings.Repeat("x", 100+2*maxPartHeader)), 413, codeTooLarge, "100 bytes")
+		b.refused(b.do(request("GET", dataplane(s)+"/download?path=huge", nil)), 404, codeFileNotFound)
+	}, func(c *Config) { c.MaxUpload = 100 })
+}
+
+// TestETagTellsChanges: also of a file whose size and time are as before.
+func TestETagTellsChanges(t *testing.T) {
+	t.Parallel()
+	eachIsolation(t, func(b *bench) {
+		s := b.box(map[string]any{})
+		tag := func() string {
+			return b.do(request("HEAD", dataplane(s)+"/download?path=f", nil)).header.Get("ETag")
+		}
+		b.upload(s, "f", "one")
+		b.run(s, "touch -d 2020-01-02 f")
+		before := tag()
+		if before == "" || before != tag() {
+			b.t.Errorf("etag %q, then %q", before, tag())
+		}
+		b.run(s, "sleep 0.05; printf two > f; touch -d 2020-01-02 f")
+		if before == tag() {
+			b.t.Errorf("etag %q is of both", before)
+		}
+		changed := request("GET", dataplane(s)+"/download?path=f", nil)
+		changed.Header.Set("If-Match", before)
+		if a := b.do(changed); a.status != 412 || a.body != "" {
+			b.t.Errorf("%+v", a)
+		}
+		several := request("GET", dataplane(s)+"/download?path=f", nil)
+		several.Header.Set("Range", "bytes=0-0,2-2")
+		if a := b.do(several); a.status != 206 || !strings.HasPrefix(a.header.Get("Content-Type"), "multipart/byteranges") {
+			b.t.Errorf("%+v", a)
+		}
+	})
+}
+
 func TestFileProblems(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -40,7 +40,7 @@ func run() error {
 		if err := res.Err(); err != nil {
 			return err
 		}
-		sorted, err := sb.Download(ctx, "/app/sorted.txt")
+		sorted, err := sb.Download(ctx, "/app/sorted.txt", nil)
 		if err != nil {
 			return err
 		}

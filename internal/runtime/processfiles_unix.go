@@ -16,6 +16,28 @@ import (
 // OpenFile opens a file below the sandbox's directory or one of its mounts.
 // Symbolic links may not lead out of either.
 func (b *processBox) OpenFile(ctx context.Context, name string, flag int, perm fs.FileMode) (*os.File, error) {
+	const known = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREATE | os.O_EXCL | os.O_SYNC | os.O_TRUNC
+	if flag&^known != 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EINVAL}
+	}
+	return b.open(ctx, name, func() (*os.File, error) { return b.openIn(name, flag, perm) })
+}
+
+// OpenDir opens a directory, within the same bounds.
+func (b *processBox) OpenDir(ctx context.Context, name string) (*os.File, error) {
+	return b.open(ctx, name, func() (*os.File, error) {
+		root, rel, err := b.locate(name)
+		if err != nil {
+			return nil, err
+		}
+		if root != b.root {
+			defer root.Close()
+		}
+		return root.OpenFile(rel, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	})
+}
+
+func (b *processBox) open(ctx context.Context, name string, open func() (*os.File, error)) (*os.File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
@@ -23,11 +45,10 @@ func (b *processBox) OpenFile(ctx context.Context, name string, flag int, perm f
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer b.starting.Done()
-	const known = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREATE | os.O_EXCL | os.O_SYNC | os.O_TRUNC
-	if flag&^known != 0 || name == "" || strings.ContainsRune(name, 0) {
+	if name == "" || strings.ContainsRune(name, 0) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EINVAL}
 	}
-	file, err := b.openIn(name, flag, perm)
+	file, err := open()
 	if err != nil {
 		return nil, openError(name, err)
 	}

@@ -102,6 +102,10 @@ type Sandbox interface {
 	// opened: anything else is an *fs.PathError (EISDIR for a directory,
 	// EINVAL for the rest). The caller closes the file.
 	OpenFile(ctx context.Context, name string, flag int, perm fs.FileMode) (*os.File, error)
+	// OpenDir opens a directory for [ReadDir], as OpenFile does a file. What is
+	// no directory is an *fs.PathError (ENOTDIR). The caller closes it, and
+	// uses it for nothing else: names below it would be looked up on the host.
+	OpenDir(ctx context.Context, name string) (*os.File, error)
 	// Dial connects to what listens inside the sandbox, on its own loopback:
 	// the network is "tcp", "tcp4" or "tcp6", the address a port on
 	// localhost, on a loopback address or on no host at all, and nothing is

@@ -57,14 +57,25 @@ func (s *sandbox) OpenFile(ctx context.Context, name string, flag int, perm fs.F
 	if flag&^known != 0 || name == "" || len(name) >= unix.PathMax {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: unix.EINVAL}
 	}
-	req := &sandboxagent.Request{Open: &sandboxagent.Open{Path: name, Flag: flag, Perm: uint32(perm.Perm())}}
-	open := &call{file: true, undo: closeAnswer}
-	got, err := s.control.do(ctx, open, nil, req, nil)
+	return s.open(ctx, name, &sandboxagent.Open{Path: []byte(name), Flag: flag, Perm: uint32(perm.Perm())})
+}
+
+// OpenDir has the agent open a directory and checks what it gives back.
+func (s *sandbox) OpenDir(ctx context.Context, name string) (*os.File, error) {
+	if name == "" || len(name) >= unix.PathMax {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: unix.EINVAL}
+	}
+	return s.open(ctx, name, &sandboxagent.Open{Path: []byte(name), Dir: true})
+}
+
+func (s *sandbox) open(ctx context.Context, name string, open *sandboxagent.Open) (*os.File, error) {
+	wait := &call{file: true, undo: closeAnswer}
+	got, err := s.control.do(ctx, wait, nil, &sandboxagent.Request{Open: open}, nil)
 	if err != nil {
 		closeAnswer(got)
 		return nil, pathError("open", name, err)
 	}
-	if err := checkFile(got.fd, flag); err != nil {
+	if err := checkFile(got.fd, open); err != nil {
 		closeAnswer(got)
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
@@ -78,7 +89,7 @@ func closeAnswer(got answer) {
 }
 
 // checkFile makes sure that an agent gave what was asked for.
-func checkFile(fd, flag int) error {
+func checkFile(fd int, asked *sandboxagent.Open) error {
 	if fd < 0 {
 		return errProtocol
 	}
@@ -86,10 +97,10 @@ func checkFile(fd, flag int) error {
 	if err != nil {
 		return err
 	}
-	if got&unix.O_ACCMODE != flag&unix.O_ACCMODE || got&unix.O_PATH != 0 {
+	if got&unix.O_ACCMODE != asked.Flag&unix.O_ACCMODE || got&unix.O_PATH != 0 {
 		return errProtocol
 	}
-	return sandboxagent.CheckFile(fd)
+	return sandboxagent.CheckFile(fd, asked.Dir)
 }
 
 // notRegular names what opening a pipe or socket without its other end gives.

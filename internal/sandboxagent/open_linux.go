@@ -14,7 +14,7 @@ const openFlags = unix.O_ACCMODE | unix.O_APPEND | unix.O_CREAT | unix.O_EXCL | 
 func (a *agent) open(req *Request) {
 	fd, err := a.openFile(req.Open)
 	if err != nil {
-		a.send(&Reply{ID: req.ID, Error: fail("open", req.Open.Path, err)})
+		a.send(&Reply{ID: req.ID, Error: fail("open", string(req.Open.Path), err)})
 		return
 	}
 	a.send(&Reply{ID: req.ID}, fd)
@@ -22,12 +22,15 @@ func (a *agent) open(req *Request) {
 }
 
 func (a *agent) openFile(open *Open) (int, error) {
-	name := open.Path
+	name := string(open.Path)
 	if !path.IsAbs(name) {
 		name = path.Join(a.home, name)
 	}
 	// Nonblocking, since a pipe would wait for its other end.
 	flags := open.Flag&openFlags | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
+	if open.Dir {
+		flags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_DIRECTORY | unix.O_NONBLOCK
+	}
 	fd, err := openat(name, flags, open.Perm)
 	if errors.Is(err, unix.ENOENT) && flags&unix.O_CREAT != 0 {
 		if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
@@ -38,7 +41,7 @@ func (a *agent) openFile(open *Open) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err = CheckFile(fd); err == nil {
+	if err = CheckFile(fd, open.Dir); err == nil {
 		err = unix.SetNonblock(fd, false)
 	}
 	if err != nil {
@@ -80,17 +83,20 @@ var kernelFiles = map[int64]bool{
 	0x19800202:               true, // mqueue
 }
 
-// CheckFile reports whether a descriptor is a regular file with ordinary
-// contents. The server repeats the check on what an agent gives it.
-func CheckFile(fd int) error {
+// CheckFile reports whether a descriptor is a regular file, or a directory,
+// with ordinary contents. The server repeats the check on what an agent gives
+// it.
+func CheckFile(fd int, dir bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-	case unix.S_IFDIR:
+	switch kind := st.Mode & unix.S_IFMT; {
+	case kind == unix.S_IFREG && !dir, kind == unix.S_IFDIR && dir:
+	case kind == unix.S_IFDIR:
 		return unix.EISDIR
+	case dir:
+		return unix.ENOTDIR
 	default:
 		return unix.EINVAL
 	}

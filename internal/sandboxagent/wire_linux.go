@@ -129,11 +129,12 @@ const (
 	HasCgroup
 )
 
-// Open opens a file.
+// Open opens a file, or a directory for reading.
 type Open struct {
-	Path string `json:"path"`
+	Path []byte `json:"path"` // bytes, since names need not be text
 	Flag int    `json:"flag"`
 	Perm uint32 `json:"perm"`
+	Dir  bool   `json:"dir,omitempty"`
 }
 
 // Socket makes a TCP socket. The server connects it: a socket stays in the
