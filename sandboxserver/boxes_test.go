@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
@@ -195,26 +196,31 @@ func TestDeleteWhileStarting(t *testing.T) {
 // A start that does not heed its context ends the sandbox it made all the same.
 func TestDeleteOfAStubbornStart(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	block := make(chan struct{})
-	b.fake.onCreate(func(context.Context, runtime.Spec) error { <-block; return nil })
-	b.want(201, "POST", "/boxes", `{"name":"x","wait_for_ready":false}`)
-	deleted := make(chan answer, 2)
-	for range 2 {
-		go func() { deleted <- b.call("DELETE", "/boxes/x", nil) }()
-	}
-	eventually(t, "it is being deleted", func() bool { return b.status("x").Status == gen.StatusDeleting })
-	b.refused(b.call("POST", "/boxes/x/start", nil), 400, codeInvalidRequest, "deleting")
-	close(block)
-	for range 2 {
-		if a := <-deleted; a.status != 204 {
-			t.Errorf("%+v", a)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		block := make(chan struct{})
+		b.fake.onCreate(func(context.Context, runtime.Spec) error { <-block; return nil })
+		b.want(201, "POST", "/boxes", `{"name":"x","wait_for_ready":false}`)
+		deleted := make(chan answer, 2)
+		for range 2 {
+			go func() { deleted <- b.call("DELETE", "/boxes/x", nil) }()
 		}
-	}
-	b.want(404, "GET", "/boxes/x", nil)
-	if n := b.fake.running(); n != 0 {
-		t.Errorf("%d running", n)
-	}
+		synctest.Wait()
+		if got := b.status("x").Status; got != gen.StatusDeleting {
+			t.Errorf("it is %s", got)
+		}
+		b.refused(b.call("POST", "/boxes/x/start", nil), 400, codeInvalidRequest, "deleting")
+		close(block)
+		for range 2 {
+			if a := <-deleted; a.status != 204 {
+				t.Errorf("%+v", a)
+			}
+		}
+		b.want(404, "GET", "/boxes/x", nil)
+		if n := b.fake.running(); n != 0 {
+			t.Errorf("%d running", n)
+		}
+	})
 }
 
 func TestSandboxThatEndsByItself(t *testing.T) {
