@@ -13,6 +13,16 @@ import (
 	"testing"
 )
 
+// eachFiles runs a test in each mode that has files in a way of its own.
+func eachFiles(t *testing.T, test func(t *testing.T, rt Runtime)) {
+	t.Helper()
+	for _, m := range modes {
+		if m.name != "native-search" { // another way to kill
+			t.Run(m.name, func(t *testing.T) { test(t, m.start(t)) })
+		}
+	}
+}
+
 // capture makes a snapshot of a sandbox and removes it at the end.
 func capture(t *testing.T, box Sandbox) string {
 	t.Helper()
@@ -33,7 +43,7 @@ func capture(t *testing.T, box Sandbox) string {
 }
 
 func TestSnapshot(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		volume := t.TempDir()
 		first := create(t, rt, Spec{ID: "first", Mounts: []Mount{{Source: volume, Target: "/data"}}})
 		mustWrite(t, first, "/app/x", "one")
@@ -69,7 +79,7 @@ func TestSnapshot(t *testing.T) {
 // TestSnapshotStopped captures a stopped sandbox, and starts one again that
 // began with a snapshot: it has its own files.
 func TestSnapshotStopped(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		first := create(t, rt, Spec{ID: "first"})
 		mustWrite(t, first, "/app/x", "one")
 		if err := first.Stop(); err != nil {
@@ -102,7 +112,7 @@ func TestSnapshotStopped(t *testing.T) {
 }
 
 func TestSnapshotErrors(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		box := create(t, rt, Spec{})
 		mustWrite(t, box, "/app/x", strings.Repeat("x", 1<<20))
 		parent := t.TempDir()
@@ -143,7 +153,7 @@ func TestSnapshotErrors(t *testing.T) {
 // TestSnapshotBroken breaks a capture off in the middle, by its context and by
 // the end of the sandbox.
 func TestSnapshotBroken(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		for name, want := range map[string]error{"cancel": context.Canceled, "close": ErrClosed} {
 			parent := t.TempDir()
 			// A fast machine may be done before it is interrupted: then with more.
@@ -197,7 +207,7 @@ func interrupted(t *testing.T, box Sandbox, dir string, cancels bool) error {
 
 // TestSnapshotRace captures while a command writes, removes and moves.
 func TestSnapshotRace(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		box := create(t, rt, Spec{})
 		j := start(t, box, shell(`mkdir -p a/b/c/d other; echo going; while [ ! -e stop ]; do
 			i=$(((i+1)%50)); echo $i > a/b/c/d/$i; rm -f a/b/c/d/$(((i+25)%50)); ln -sf $i a/link; mv a/b other/b; mv other/b a/b
@@ -220,7 +230,7 @@ func TestSnapshotRace(t *testing.T) {
 
 // TestSnapshotHostile has links that lead to the host's files.
 func TestSnapshotHostile(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		host := t.TempDir()
 		if err := os.WriteFile(filepath.Join(host, "secret"), []byte("of the host"), 0o600); err != nil {
 			t.Fatal(err)
@@ -255,7 +265,7 @@ func TestSnapshotHostile(t *testing.T) {
 }
 
 func TestSnapshotLarge(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		box := create(t, rt, Spec{})
 		run(t, box, `truncate -s 1G sparse && printf middle | dd of=sparse bs=1 seek=500M conv=notrunc 2>/dev/null
 			mkdir many && cd many && seq 2000 | xargs touch`)
@@ -277,7 +287,7 @@ func TestSnapshotLarge(t *testing.T) {
 
 // TestSnapshotDeep has far more levels than a path may name.
 func TestSnapshotDeep(t *testing.T) {
-	everyMode(t, func(t *testing.T, rt Runtime) {
+	eachFiles(t, func(t *testing.T, rt Runtime) {
 		box := create(t, rt, Spec{})
 		const script = `python3 -c '
 import os
