@@ -31,6 +31,14 @@
 // The stream carries text. Bytes of output that are not UTF-8 arrive as U+FFFD;
 // input that is not UTF-8 is an error.
 //
+// # Services
+//
+// [Sandbox.Service] is an HTTP service that listens in the sandbox, as an
+// [net/http.RoundTripper] whose requests have a token that is renewed in time;
+// it reaches nothing else. [Service.BrowserURL] is for people, and
+// [Sandbox.DownloadURL] makes links to files. Package sandboxauth verifies who
+// calls a service that people log in to.
+//
 // # Contexts
 //
 // Every call that sends something takes a context and ends with it. Calls that
@@ -58,11 +66,12 @@
 // # Credentials
 //
 // The API key goes to the endpoint and to the data-plane addresses that the
-// endpoint names, and to no other host: redirects are errors. It goes over plain
+// endpoint names, and to no other host, services in sandboxes included:
+// redirects are errors. It goes over plain
 // http to this machine only, unless [WithPlaintext] is given.
 //
 // # Concurrency
 //
-// [Client], [Sandbox], [Ephemeral] and [Process] are safe for concurrent use; a
+// [Client], [Sandbox], [Ephemeral], [Process] and [Service] are safe for concurrent use; a
 // [Cmd] is while nobody changes it.
 package sandboxclient

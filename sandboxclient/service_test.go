@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -503,4 +505,48 @@ func TestServiceAnswers(t *testing.T) {
 			t.Errorf("the handle shows its token: %s", shown)
 		}
 	}
+}
+
+// FuzzServiceTargets: whatever is asked for, nothing is sent but to the
+// service, also if the receiver takes dots and escapes out of the path.
+func FuzzServiceTargets(f *testing.F) {
+	for _, seed := range []string{"/a", "..", "/%2e%2e/x", "https://s.test/svc/a/b", "//evil.test/", "/a/..%5c..", "?x", "https://s.test@evil.test/svc/a"} {
+		f.Add(seed)
+	}
+	c, err := sandboxclient.New(
+		sandboxclient.WithEndpoint(fakeBase), sandboxclient.WithAPIKey(fakeKey),
+		sandboxclient.WithHTTPClient(&http.Client{Transport: &fake{answer: func(_ int, req *http.Request) (*http.Response, error) {
+			if req.URL.Host == "api.test" {
+				return reply(http.StatusOK, `{"service_url":"https://s.test/svc/a/","token":"t"}`), nil
+			}
+			where := path.Clean(req.URL.Path)
+			if req.URL.Scheme != "https" || req.URL.Host != "s.test" || where != "/svc/a" && !strings.HasPrefix(where, "/svc/a/") {
+				return reply(http.StatusTeapot, ""), nil
+			}
+			return reply(http.StatusOK, ""), nil
+		}}}),
+	)
+	if err != nil {
+		f.Fatal(err)
+	}
+	service := box(c).Service(80, nil)
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.URL = u
+		resp, err := service.RoundTrip(req)
+		if err != nil {
+			return
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%q was sent elsewhere", raw)
+		}
+	})
 }

@@ -71,7 +71,10 @@ func describeLink(c *claims, req gen.CreateDownloadURL) (err error) {
 	if !locked && len(req.CSPSandboxFlags) > 0 {
 		return invalid("csp_sandbox_flags have no place without csp_sandbox", "csp_sandbox_flags")
 	}
-	c.Policy, err = linkPolicy(locked, req.CSPSandboxFlags, req.CSPSourceBundles)
+	policy, err := linkPolicy(locked, req.CSPSandboxFlags, req.CSPSourceBundles)
+	if policy != usualPolicy {
+		c.Policy = &policy
+	}
 	return err
 }
 
@@ -114,6 +117,9 @@ func linkPolicy(locked bool, flags []gen.CSPSandboxFlag, bundles []gen.CSPSource
 	}
 	return strings.Join(directives, "; "), nil
 }
+
+// usualPolicy is that of most links, and is not repeated in them.
+var usualPolicy, _ = linkPolicy(true, nil, nil)
 
 // serveLink serves the file of a link to whoever has it.
 func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, escaped string) error {
@@ -174,8 +180,12 @@ func serveFile(v visit, w http.ResponseWriter, r *http.Request, c claims) error 
 	} else {
 		header.Set("Content-Disposition", c.Disposition)
 	}
-	if c.Policy != "" {
-		header.Set("Content-Security-Policy", c.Policy)
+	policy := usualPolicy
+	if c.Policy != nil {
+		policy = *c.Policy
+	}
+	if policy != "" {
+		header.Set("Content-Security-Policy", policy)
 	}
 	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
 	http.ServeContent(w, r, "", info.ModTime(), file)

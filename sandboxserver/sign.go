@@ -28,10 +28,10 @@ type claims struct {
 	Origins []string `json:"embed_origins,omitempty"`
 	Login   string   `json:"login,omitempty"` // the grant that somebody logged in by
 
-	Path        string `json:"path,omitempty"`
-	Type        string `json:"content_type,omitempty"`
-	Disposition string `json:"content_disposition,omitempty"`
-	Policy      string `json:"csp,omitempty"`
+	Path        string  `json:"path,omitempty"`
+	Type        string  `json:"content_type,omitempty"`
+	Disposition string  `json:"content_disposition,omitempty"`
+	Policy      *string `json:"csp,omitempty"` // nil is the usual
 }
 
 // tokenKind keeps tokens from being used for what they are not.
