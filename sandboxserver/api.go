@@ -166,10 +166,9 @@ func (a api) CreateDownloadURL(ctx context.Context, r genserver.CreateDownloadUR
 	return genserver.CreateDownloadURL200JSONResponse(out), err
 }
 
-// CheckSandboxAccess lets everybody in who has the key, and knows nothing of
-// users.
+// CheckSandboxAccess lets everybody in who has the key, as the one user here.
 func (a api) CheckSandboxAccess(_ context.Context, r genserver.CheckSandboxAccessRequestObject) (genserver.CheckSandboxAccessResponseObject, error) {
-	return genserver.CheckSandboxAccess200JSONResponse{}, a.hasBox(r.Params.SandboxID)
+	return genserver.CheckSandboxAccess200JSONResponse{UserID: localUser}, a.hasBox(r.Params.SandboxID)
 }
 
 func (a api) ListRegistries(_ context.Context, r genserver.ListRegistriesRequestObject) (genserver.ListRegistriesResponseObject, error) {

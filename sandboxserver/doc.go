@@ -96,8 +96,9 @@
 // in both directions as it comes, connections included. Where a port is shared
 // by login, the login is the key of this server: as X-Api-Key, or as the
 // password a browser asks for, with whatever user name, since there are no
-// users here; for the same reason no X-Langsmith-User-Token is sent to the
-// service, and restricted and workspace mean the same.
+// users here; so restricted and workspace mean the same. The service is told of
+// one user, "local", by X-Langsmith-User-Token; the key to check it with is at
+// /.well-known/jwks.json, and its issuer PublicURL, or else http://localhost.
 //
 // A download link is a path of this server too, /dl/{token}/{name of the file}.
 // Tokens and links are signed with a key in the data directory, and so outlive

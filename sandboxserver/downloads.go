@@ -122,12 +122,12 @@ func linkPolicy(locked bool, flags []gen.CSPSandboxFlag, bundles []gen.CSPSource
 var usualPolicy, _ = linkPolicy(true, nil, nil)
 
 // serveLink serves the file of a link to whoever has it.
-func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, escaped string) error {
+func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) error {
 	header := w.Header()
 	header.Set("Cache-Control", "private, no-cache")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
-	token, _, _ := strings.Cut(strings.TrimPrefix(escaped, linkPrefix), "/")
+	token, _, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), linkPrefix), "/")
 	c, err := s.engine.signer.verify(token, tokenDownload, time.Now())
 	switch {
 	case err == errTokenExpired: //nolint:errorlint // of verify

@@ -82,8 +82,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.serveService(w, r, v)
 		return
 	}
-	if strings.HasPrefix(escaped, linkPrefix) {
-		if err := s.serveLink(w, r, escaped); err != nil {
+	if serve := s.open(escaped); serve != nil {
+		if err := serve(w, r); err != nil {
 			s.fail(w, r, err)
 		}
 		return
@@ -105,6 +105,17 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// open is who answers requests that need no key, if that is somebody.
+func (s *Server) open(escaped string) func(http.ResponseWriter, *http.Request) error {
+	switch {
+	case strings.HasPrefix(escaped, linkPrefix):
+		return s.serveLink
+	case escaped == keysPath:
+		return s.identity.serveKeys
+	}
+	return nil
 }
 
 // dataplaneRoute takes a path apart that may be one of the data plane.

@@ -23,6 +23,7 @@ type Server struct {
 
 	dataplaneOps map[string]operation
 	services     *http.Transport
+	identity     *identity
 
 	mu       sync.Mutex
 	closed   bool
@@ -62,6 +63,7 @@ func New(cfg Config) (*Server, error) {
 	if s.engine.signer, err = openSigner(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
 	}
+	s.identity = newIdentity(s.engine.signer, cfg.PublicURL)
 	if s.temp == "" {
 		s.engine.records = &records{file: filepath.Join(dir, recordsName)}
 		if err := s.engine.restore(); err != nil {

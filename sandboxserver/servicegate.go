@@ -21,6 +21,7 @@ const (
 // entry is how a request was let in to a service.
 type entry struct {
 	cookie  bool
+	login   bool
 	origins []string // of pages that may show it in a frame
 }
 
@@ -49,7 +50,7 @@ func (s *Server) admit(r *http.Request, v serviceVisit) (entry, error) {
 	}
 	login, hasLogin := s.engine.loginTo(v.id, v.port)
 	if hasLogin && s.isKey(r.Header.Get("X-Api-Key")) {
-		return entry{origins: login.origins}, nil
+		return entry{login: true, origins: login.origins}, nil
 	}
 	if v.prefix != "" {
 		return entry{}, errNoEntry
@@ -68,7 +69,7 @@ func (s *Server) admit(r *http.Request, v serviceVisit) (entry, error) {
 			refusal = entryError(err)
 			continue
 		}
-		return entry{true, c.Origins}, checkPage(r)
+		return entry{cookie: true, login: c.Kind == tokenLogin, origins: c.Origins}, checkPage(r)
 	}
 	return entry{}, refusal
 }

@@ -2,12 +2,15 @@ package sandboxserver
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/langsandbox/sandbox-go/sandboxauth"
 )
 
 func withBase(ctx context.Context, base string) context.Context {
@@ -166,6 +169,17 @@ func TestServiceLogin(t *testing.T) {
 	right.SetBasicAuth("x", testKey)
 	if resp, body := s.send(c, right); resp.StatusCode != http.StatusOK || s.last().URL.String() != "/app?a=b" || s.last().Header.Get("Authorization") != "" {
 		t.Errorf("status %d, asked for %s: %s", resp.StatusCode, s.last().URL, body)
+	}
+	verifier, err := sandboxauth.NewVerifier(&sandboxauth.Config{Endpoint: s.listener.URL, UserIssuer: "http://localhost"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.last().Header.Get(sandboxauth.UserTokenHeader)
+	if user, err := verifier.User(t.Context(), token, at.BrowserURL); err != nil || user.ID != "local" || s.last().Header.Get("X-Langsmith-User-Id") != "local" {
+		t.Errorf("user %+v, %v", user, err)
+	}
+	if _, err := verifier.User(t.Context(), token, at.ServiceURL); !errors.Is(err, sandboxauth.ErrToken) {
+		t.Errorf("the token of a user is good for another host: %v", err)
 	}
 	r := s.request("GET", at.ServiceURL, nil)
 	r.Header.Set("X-Api-Key", testKey)

@@ -47,7 +47,13 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, v serviceV
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), serviceKey{}, serviceTarget{box.sb, v.port}))
 	defer cancel()
 	defer context.AfterFunc(box.run, cancel)() //nolint:contextcheck // ends with either
-	p := passage{s, v, path, entry, box}
+	p := passage{server: s, visit: v, path: path, entry: entry, box: box}
+	if entry.login {
+		if p.user, err = s.identity.userToken(r.Host, time.Now()); err != nil {
+			s.refuseVisit(w, r, v, err)
+			return
+		}
+	}
 	(&httputil.ReverseProxy{
 		Rewrite: p.rewrite, ModifyResponse: p.cleanse, ErrorHandler: p.failed,
 		Transport: s.services, FlushInterval: -1, ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
@@ -87,10 +93,11 @@ type passage struct {
 	path   string
 	entry  entry
 	box    visit
+	user   string // the token that says who logged in
 }
 
 // outsideHeaders are headers that only the runtime may set.
-var outsideHeaders = []string{serviceTokenHeader, "X-Langsmith-User-Token", "X-Langsmith-User-Id", "X-Langsmith-User-Email"}
+var outsideHeaders = []string{serviceTokenHeader, userTokenHeader, userIDHeader, userEmailHeader}
 
 // rewrite makes the request that the service gets: the same, but for what let
 // it in.
@@ -103,6 +110,10 @@ func (p passage) rewrite(r *httputil.ProxyRequest) {
 	out.Host = r.In.Host
 	for _, name := range outsideHeaders {
 		out.Header.Del(name)
+	}
+	if p.user != "" {
+		out.Header.Set(userTokenHeader, p.user)
+		out.Header.Set(userIDHeader, localUser)
 	}
 	p.server.stripKeys(out.Header)
 	stripCookie(out.Header)

@@ -28,7 +28,7 @@ type share struct {
 func (s *share) login() bool { return s.access != gen.ServiceGrantToken }
 
 func (s *share) view() gen.ServiceGrant {
-	return gen.ServiceGrant{Port: s.port, Access: s.access, CreatedAt: s.created, EmbedOrigins: slices.Clone(s.origins), ExpiresAt: s.expires}
+	return gen.ServiceGrant{Port: s.port, Access: s.access, CreatedAt: s.created, CreatedBy: localUser, EmbedOrigins: slices.Clone(s.origins), ExpiresAt: s.expires}
 }
 
 // createServiceURL shares a port. It neither starts the sandbox nor looks for
