@@ -66,6 +66,7 @@ func TestFacadeIsDriven(t *testing.T) {
 	driven := map[string]bool{
 		"Sandbox.Run": true, "Sandbox.Attach": true, "Snapshots.Build": true,
 		"Sandbox.MkdirAll": true, "Sandbox.Rename": true, "Sandbox.Remove": true, "Sandbox.RemoveAll": true,
+		"Sandbox.CopyFS": true, "Sandbox.CopyTo": true,
 	}
 	for _, row := range contractRows {
 		method, _, _ := strings.Cut(row.method, " ")

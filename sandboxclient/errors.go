@@ -63,6 +63,9 @@ var (
 	ErrUnsupported = errors.ErrUnsupported
 	// ErrChanged is a file that changed while it was read.
 	ErrChanged = errors.New("file changed")
+	// ErrUnsafe is a part of a tree that is not copied, because it would lead
+	// out of the tree or is no file.
+	ErrUnsafe = errors.New("not copied")
 	// ErrTooLarge is an answer beyond the bound of a buffered call, or a file
 	// beyond what the server takes (413).
 	ErrTooLarge = errors.New("answer too large")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -105,14 +106,14 @@ func changeError(verb string, result *Result) error {
 	if result.ExitCode == 0 {
 		return nil
 	}
-	complaint := strings.TrimRight(result.Stderr, "\n")
-	err := &toolError{verb: verb, code: result.ExitCode, text: complaint}
-	for _, errno := range []syscall.Errno{
-		syscall.ENOENT, syscall.EEXIST, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY,
-		syscall.EROFS, syscall.ENOSPC, syscall.EBUSY, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.EINVAL,
-	} {
-		if strings.HasSuffix(complaint, ": "+complaints[errno]) {
-			err.errno = errno
+	text := strings.TrimRight(result.Stderr, "\n")
+	err := &toolError{verb: verb, code: result.ExitCode, text: text}
+	lines := strings.Split(text, "\n")
+	for _, line := range slices.Backward(lines) { // tar adds that it failed
+		for errno, complaint := range complaints {
+			if err.errno == 0 && strings.HasSuffix(line, ": "+complaint) {
+				err.errno = errno
+			}
 		}
 	}
 	return err
