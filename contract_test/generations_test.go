@@ -33,6 +33,7 @@ var partly = map[string]string{
 // streams are no operations, and belong in the table all the same.
 var streams = []string{
 	"| `GET {dataplane_url}/execute/ws` | yes | yes | `Sandbox.Run`, `Sandbox.Command`, `Sandbox.Shell`, `Sandbox.Attach` | yes |",
+	"| `GET {dataplane_url}/tunnel` | yes | yes | `Sandbox.DialContext`, `Sandbox.Tunnel` | yes |",
 }
 
 // TestGenerationsTable: the table of what holds where is that of the contract,

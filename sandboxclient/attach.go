@@ -47,7 +47,7 @@ func (s *Sandbox) Attach(ctx context.Context, id string, opts *AttachOptions) (*
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: %w", op.name, contextError(ctx))
 	}
-	d, err := s.dialer(ctx, op)
+	d, err := s.dialer(ctx, op, commandStream)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/mux"
 	"github.com/langsandbox/sandbox-go/internal/transport"
 )
 
@@ -34,6 +36,9 @@ type Client struct {
 	plain     transport.Doer // to other hosts
 	api       *gen.Client
 	idle      func() // closes idle connections of our own transport
+
+	mu     sync.Mutex
+	trunks map[*mux.Session]struct{} // open connections for tunnels
 }
 
 // New returns a client. What the options leave open comes from the
@@ -105,9 +110,11 @@ func (c *Client) Endpoint() string { return c.endpoint.String() }
 // POST is repeated only if nothing of it was sent.
 func (c *Client) API() *gen.Client { return c.api }
 
-// Close closes idle connections. It deletes nothing, and the client can still
+// Close closes idle connections, and what was opened by [Sandbox.DialContext]
+// and [Sandbox.Tunnel] breaks off. It deletes nothing, and the client can still
 // be used.
 func (c *Client) Close() error {
+	c.closeTrunks()
 	c.idle()
 	return nil
 }

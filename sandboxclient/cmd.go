@@ -172,7 +172,7 @@ func (c *Cmd) start(ctx context.Context, output func(*Process) sink) (*Process, 
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", op.name, contextError(ctx))
 	}
-	d, err := c.sandbox.dialer(ctx, op)
+	d, err := c.sandbox.dialer(ctx, op, commandStream)
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,10 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/transport"
 )
 
-// dialer opens connections to the command stream of one sandbox.
+// dialer opens WebSockets to one sandbox.
 type dialer struct {
 	doer   transport.Doer
+	path   string // below the data-plane address
 	url    string
 	op     operation
 	logger *slog.Logger
@@ -28,23 +29,27 @@ type dialer struct {
 	values context.Context //nolint:containedctx // only the values of the call that asked for the command
 }
 
-// commandStream is the path of the stream below a data-plane address.
-const commandStream = "/execute/ws"
+// What is below a data-plane address.
+const (
+	commandStream = "/execute/ws"
+	tunnelStream  = "/tunnel"
+)
 
-// dialer prepares op's connections. It sends nothing.
-func (s *Sandbox) dialer(ctx context.Context, op operation) (*dialer, error) {
+// dialer prepares op's connections to the path. It sends nothing.
+func (s *Sandbox) dialer(ctx context.Context, op operation, path string) (*dialer, error) {
 	base, err := s.dataplaneURL(&op)
 	if err != nil {
 		return nil, err
 	}
 	op.call.Upgrade = true
 	stream := *base
-	stream.Path += commandStream
+	stream.Path += path
 	if stream.RawPath != "" {
-		stream.RawPath += commandStream
+		stream.RawPath += path
 	}
 	return &dialer{
 		doer:   s.c.doer,
+		path:   path,
 		url:    stream.String(),
 		op:     op,
 		logger: s.c.logger,
@@ -53,11 +58,27 @@ func (s *Sandbox) dialer(ctx context.Context, op operation) (*dialer, error) {
 	}, nil
 }
 
-// dial makes one connection. The context bounds the handshake only.
+// dial makes one connection to a command. The context bounds the handshake
+// only.
 func (d *dialer) dial(ctx context.Context) (*line, error) {
+	var ahead *readAhead
+	conn, release, err := d.connect(ctx, func(rwc io.ReadWriteCloser) io.ReadWriteCloser {
+		ahead = &readAhead{ReadWriteCloser: rwc}
+		return ahead
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(d.policy.FrameLimit)
+	return newLine(conn, ahead, release, d.policy), nil
+}
+
+// connect makes a WebSocket, over what wrap makes of the connection. Whoever
+// closes it calls release. The context bounds the handshake only.
+func (d *dialer) connect(ctx context.Context, wrap func(io.ReadWriteCloser) io.ReadWriteCloser) (_ *websocket.Conn, release context.CancelCauseFunc, _ error) {
 	life, cancel := context.WithCancelCause(d.values)
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	up := &upgrade{d: d}
+	up := &upgrade{d: d, wrap: wrap}
 	conn, _, err := websocket.Dial(life, d.url, &websocket.DialOptions{ //nolint:bodyclose,contextcheck // it is the connection, which outlives the handshake
 		HTTPClient:      &http.Client{Transport: up},
 		CompressionMode: websocket.CompressionDisabled,
@@ -68,10 +89,9 @@ func (d *dialer) dial(ctx context.Context) (*line, error) {
 	}
 	if err != nil {
 		cancel(err)
-		return nil, up.failure(ctx, err)
+		return nil, nil, up.failure(ctx, err)
 	}
-	conn.SetReadLimit(d.policy.FrameLimit)
-	return newLine(conn, up.ahead, cancel, d.policy), nil
+	return conn, cancel, nil
 }
 
 // upgrade carries one handshake through the client's chain, and remembers what
@@ -80,7 +100,7 @@ type upgrade struct {
 	d        *dialer
 	err      *APIError
 	switched bool
-	ahead    *readAhead
+	wrap     func(io.ReadWriteCloser) io.ReadWriteCloser
 }
 
 func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -100,8 +120,7 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	u.switched = true
 	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok {
-		u.ahead = &readAhead{ReadWriteCloser: rwc}
-		resp.Body = u.ahead
+		resp.Body = u.wrap(rwc)
 		// A handshake that is wrong after all is read to its end, which need
 		// not come.
 		context.AfterFunc(req.Context(), func() { _ = rwc.Close() })
@@ -116,7 +135,11 @@ func (d *dialer) refusal(resp *http.Response) *APIError {
 	e.classify(dataplane)
 	if resp.StatusCode == http.StatusNotFound {
 		e.ResourceType = resourceSandbox
-		e.Message = fmt.Sprintf("no command stream: %s returned 404 (%s)", strings.TrimPrefix(commandStream, "/"), e.Message)
+		what := "command stream"
+		if d.path == tunnelStream {
+			what = "tunnel"
+		}
+		e.Message = fmt.Sprintf("no %s: %s returned 404 (%s)", what, strings.TrimPrefix(d.path, "/"), e.Message)
 	}
 	return e
 }

@@ -58,6 +58,9 @@ var (
 	// ErrOutcomeUnknown is a request that was sent and whose answer is
 	// missing: it may have had its effect.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrPortNotAllowed is a port that the sandbox lets no tunnel to; see
+	// [TunnelError].
+	ErrPortNotAllowed = errors.New("port not allowed")
 	// ErrUnsupported is something that this server does not offer (501). It is
 	// the standard library's error of that name.
 	ErrUnsupported = errors.ErrUnsupported

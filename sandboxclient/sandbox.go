@@ -12,6 +12,8 @@ type Sandbox struct {
 
 	mu   sync.Mutex
 	info Info
+
+	trunk trunk
 }
 
 // Name is the display name, as last known.

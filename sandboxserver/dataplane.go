@@ -111,8 +111,11 @@ func (s *Server) dataplane(w http.ResponseWriter, r *http.Request, op string) (d
 	if err := s.authorize(r, true); err != nil {
 		return nil, err
 	}
-	if op == streamOperation {
+	switch op {
+	case streamOperation:
 		return s.stream, s.checkUpgrade(r)
+	case tunnelOperation:
+		return s.tunnel, s.checkUpgrade(r)
 	}
 	allowed, streamed := []string{http.MethodPost}, true
 	var handle dataplaneHandler

@@ -141,7 +141,7 @@ var controlPlane = map[string]bool{
 
 func (s *Server) isDataplane(op string) bool {
 	_, ok := s.dataplaneOps[op]
-	return ok || op == streamOperation
+	return ok || op == streamOperation || op == tunnelOperation
 }
 
 // nothingAt answers for paths that do not exist.

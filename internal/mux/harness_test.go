@@ -15,7 +15,7 @@ import (
 // plain is a connection without messages.
 type plain struct{ net.Conn }
 
-func (p plain) Abort() { p.Conn.Close() }
+func (p plain) Abort() { p.Close() }
 
 // peer is the other end of a session, byte by byte.
 type peer struct {
@@ -43,12 +43,11 @@ func server(t *testing.T, accept func(*Stream), cfg Config) (*Session, *peer) {
 }
 
 // pair is two sessions that are connected.
-func pair(t *testing.T, accept func(*Stream), cfg Config) (c, s *Session) {
+func pair(t *testing.T, accept func(*Stream)) (c, s *Session) {
 	t.Helper()
 	ours, theirs := tcpPair(t)
 	c = New(plain{ours}, Config{})
-	cfg.Accept = accept
-	s = New(plain{theirs}, cfg)
+	s = New(plain{theirs}, Config{Accept: accept})
 	t.Cleanup(func() {
 		c.Close()
 		s.Close()
@@ -56,7 +55,7 @@ func pair(t *testing.T, accept func(*Stream), cfg Config) (c, s *Session) {
 	return c, s
 }
 
-func tcpPair(t testing.TB) (a, b net.Conn) {
+func tcpPair(t *testing.T) (a, b net.Conn) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,7 +96,7 @@ func (p *peer) say(frames ...string) {
 	p.t.Helper()
 	p.SetWriteDeadline(time.Now().Add(time.Minute))
 	if _, err := p.Write(unhex(p.t, frames...)); err != nil {
-		p.t.Fatal(err)
+		p.t.Error(err)
 	}
 }
 
@@ -107,7 +106,7 @@ func (p *peer) data(id uint32, flags uint16, payload []byte) {
 	p.SetWriteDeadline(time.Now().Add(time.Minute))
 	frame := header{typeData, flags, id, uint32(len(payload))}.append(nil)
 	if _, err := p.Write(append(frame, payload...)); err != nil {
-		p.t.Fatal(err)
+		p.t.Error(err)
 	}
 }
 
@@ -119,7 +118,7 @@ func unhex(t *testing.T, parts ...string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(strings.Join(parts, ""), " ", ""))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return b
 }
@@ -134,7 +133,7 @@ func open(t *testing.T, s *Session, p *peer) *Stream {
 	return st
 }
 
-func mustOpen(t testing.TB, s *Session) *Stream {
+func mustOpen(t *testing.T, s *Session) *Stream {
 	t.Helper()
 	st, err := s.Open()
 	if err != nil {

@@ -130,6 +130,15 @@ func (s *Session) Err() error {
 	return s.err
 }
 
+// OnEnd has f called when the session ends. It is not for one that may have
+// ended already.
+func (s *Session) OnEnd(f func()) {
+	go func() {
+		<-s.done
+		f()
+	}()
+}
+
 // Close tells the peer that the session is over, resets its streams and
 // returns when nothing of it is left. It may be called more than once.
 func (s *Session) Close() error {

@@ -49,6 +49,7 @@ type Stream struct {
 	finished bool // this side sends no more
 	closed   bool // nor reads
 	err      error
+	onReset  func()
 
 	readBy, writeBy deadline
 	lingering       *time.Timer
@@ -231,6 +232,16 @@ func (st *Stream) Reset() {
 	st.breakOff()
 }
 
+// OnReset has f called when the stream is broken off from either side, at once
+// if it is already. f must not wait, nor use the stream.
+func (st *Stream) OnReset(f func()) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.onReset = f; st.err != nil {
+		f()
+	}
+}
+
 // breakOff resets the stream unless it is over. mu is held.
 func (st *Stream) breakOff() {
 	if st.err != nil || st.ended && st.finished {
@@ -244,6 +255,9 @@ func (st *Stream) breakOff() {
 func (st *Stream) end(err error) {
 	if st.err == nil {
 		st.err = err
+		if st.onReset != nil {
+			st.onReset()
+		}
 	}
 	st.session.forget(st)
 	st.changed()

@@ -43,7 +43,7 @@ func TestHalfClose(t *testing.T) {
 			t.Error(err)
 		}
 		st.Write(bytes.ToUpper(got))
-	}, Config{})
+	})
 	st := mustOpen(t, c)
 	io.WriteString(st, "question")
 	if err := st.CloseWrite(); err != nil {
@@ -58,7 +58,7 @@ func TestHalfClose(t *testing.T) {
 }
 
 // gone waits until a session has no streams.
-func gone(t testing.TB, s *Session) {
+func gone(t *testing.T, s *Session) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for ; s.Streams() > 0; time.Sleep(time.Millisecond) {
@@ -71,7 +71,7 @@ func gone(t testing.TB, s *Session) {
 // TestManyStreams opens and closes many streams, some at a time.
 func TestManyStreams(t *testing.T) {
 	t.Parallel()
-	c, s := pair(t, echo, Config{})
+	c, s := pair(t, echo)
 	before := runtime.NumGoroutine()
 	var workers sync.WaitGroup
 	for range 20 {
@@ -97,7 +97,7 @@ func TestManyStreams(t *testing.T) {
 
 func TestTransfers(t *testing.T) {
 	t.Parallel()
-	c, _ := pair(t, echo, Config{})
+	c, _ := pair(t, echo)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -130,7 +130,7 @@ func TestSlowReader(t *testing.T) {
 	c, _ := pair(t, func(st *Stream) {
 		defer st.Close()
 		st.Write(make([]byte, 4<<20))
-	}, Config{})
+	})
 	slow := mustOpen(t, c)
 	defer slow.Close()
 	mustRead(t, slow, "\x00")
