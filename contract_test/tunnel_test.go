@@ -188,7 +188,7 @@ func TestTunnelBreaksOff(t *testing.T) {
 	}
 	l.Close()
 	var refused *sandboxclient.TunnelError
-	if _, err := sb.DialContext(t.Context(), "tcp", address); !errors.As(err, &refused) || refused.Status != 2 {
+	if _, err := sb.DialContext(t.Context(), "tcp", address); !errors.As(err, &refused) || refused.Status != sandboxclient.TunnelDialFailed {
 		t.Error(err)
 	}
 }

@@ -609,6 +609,30 @@ func (e TemplateSortBy) Valid() bool {
 	}
 }
 
+// Defines values for TunnelStatus.
+const (
+	TunnelBadVersion     TunnelStatus = 3
+	TunnelConnected      TunnelStatus = 0
+	TunnelDialFailed     TunnelStatus = 2
+	TunnelPortNotAllowed TunnelStatus = 1
+)
+
+// Valid indicates whether the value is a known member of the TunnelStatus enum.
+func (e TunnelStatus) Valid() bool {
+	switch e {
+	case TunnelBadVersion:
+		return true
+	case TunnelConnected:
+		return true
+	case TunnelDialFailed:
+		return true
+	case TunnelPortNotAllowed:
+		return true
+	default:
+		return false
+	}
+}
+
 // AWSAuth AWS credentials, a key pair or a role.
 type AWSAuth struct {
 	// AccessKeyID A credential.
@@ -2345,6 +2369,17 @@ type TemplateUpdate struct {
 	// Name New display name.
 	Name string `json:"name,omitempty,omitzero"`
 }
+
+// TunnelStatus Answer to the prologue of a stream of a tunnel, the WebSocket at
+// `/tunnel` below a sandbox's `dataplane_url`. Its binary messages carry
+// a byte stream, whatever their boundaries, which is a session of yamux,
+// version 0, with windows of 256 KiB at first and the client's ids odd.
+// A client begins a stream with three bytes, the version 1 and a port in
+// two bytes, the higher one first. The server dials that port on the
+// sandbox's loopback and answers with this byte. After `0` both
+// directions carry the bytes of the connection, and the end of a
+// direction is that of the connection's.
+type TunnelStatus uint8
 
 // UploadRequest A file to write.
 type UploadRequest struct {

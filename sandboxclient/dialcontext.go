@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/mux"
 )
 
@@ -26,21 +27,32 @@ const statusTimeout = 10 * time.Second
 type TunnelError struct {
 	// Port is the port in the sandbox.
 	Port int
-	// Status is the sandbox's answer: 1 is a port that is not allowed, 2 one
-	// that could not be connected to, and 3 a version of the protocol that it
-	// does not speak.
-	Status byte
+	// Status is the sandbox's answer.
+	Status TunnelStatus
 }
+
+// TunnelStatus is what a sandbox says of a port that it does not connect to.
+type TunnelStatus = gen.TunnelStatus
+
+// What it may say.
+const (
+	// TunnelPortNotAllowed is a port that is not allowed.
+	TunnelPortNotAllowed = gen.TunnelPortNotAllowed
+	// TunnelDialFailed is a port where nothing listens.
+	TunnelDialFailed = gen.TunnelDialFailed
+	// TunnelBadVersion is a version of the protocol that it does not speak.
+	TunnelBadVersion = gen.TunnelBadVersion
+)
 
 // Error is the port and the reason.
 func (e *TunnelError) Error() string {
 	reason := "unknown status " + strconv.Itoa(int(e.Status))
 	switch e.Status {
-	case 1:
+	case TunnelPortNotAllowed:
 		reason = "port not allowed"
-	case 2:
+	case TunnelDialFailed:
 		reason = "dial failed, nothing listens there"
-	case 3:
+	case TunnelBadVersion:
 		reason = "unsupported protocol version"
 	}
 	return fmt.Sprintf("tunnel to port %d: %s", e.Port, reason)
@@ -49,9 +61,9 @@ func (e *TunnelError) Error() string {
 // Is reports whether target is one of the Err... values that apply.
 func (e *TunnelError) Is(target error) bool {
 	switch e.Status {
-	case 1:
+	case TunnelPortNotAllowed:
 		return target == ErrPortNotAllowed
-	case 2:
+	case TunnelDialFailed:
 		return target == ErrConnection
 	default:
 		return target == ErrProtocol
@@ -171,8 +183,8 @@ func (c *tunnelConn) confirm(ctx context.Context) error {
 		return e
 	case err != nil:
 		return c.lost(err)
-	case status[0] != 0:
-		return &TunnelError{Port: c.port, Status: status[0]}
+	case status[0] != byte(gen.TunnelConnected):
+		return &TunnelError{Port: c.port, Status: TunnelStatus(status[0])}
 	}
 	return nil
 }

@@ -191,7 +191,7 @@ func TestT237Statuses(t *testing.T) {
 	t.Parallel()
 	inTunnelBubble(t, func(t *testing.T, p *tunnelPeer) {
 		sb := p.box()
-		for status, want := range map[byte]struct {
+		for status, want := range map[sandboxclient.TunnelStatus]struct {
 			kind error
 			text string
 		}{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/mux"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
@@ -25,14 +26,6 @@ const (
 	// tunnelDialTimeout how long whoever listens may take to accept.
 	prologueTimeout   = 10 * time.Second
 	tunnelDialTimeout = 5 * time.Second
-)
-
-// Answers to the prologue of a stream.
-const (
-	tunnelConnected byte = iota
-	tunnelNotAllowed
-	tunnelDialFailed
-	tunnelBadVersion
 )
 
 // tunnel serves one connection that carries streams to ports of the sandbox.
@@ -64,45 +57,45 @@ func serveTunnel(ctx context.Context, sb runtime.Sandbox, st *mux.Stream) {
 	defer st.Close()
 	target, status := dialTunnel(ctx, sb, st)
 	if target == nil {
-		if status != tunnelConnected {
-			_, _ = st.Write([]byte{status})
+		if status != gen.TunnelConnected {
+			_, _ = st.Write([]byte{byte(status)})
 		}
 		return
 	}
-	if _, err := st.Write([]byte{tunnelConnected}); err != nil {
+	if _, err := st.Write([]byte{byte(gen.TunnelConnected)}); err != nil {
 		_ = target.Close()
 		return
 	}
 	_ = mux.Bridge(st, target, nil)
 }
 
-// dialTunnel reads the prologue and dials. Without a connection and a status
-// there is nobody to answer.
-func dialTunnel(ctx context.Context, sb runtime.Sandbox, st *mux.Stream) (net.Conn, byte) {
+// dialTunnel reads the prologue and dials. Without a connection, and with no
+// other status, there is nobody to answer.
+func dialTunnel(ctx context.Context, sb runtime.Sandbox, st *mux.Stream) (net.Conn, gen.TunnelStatus) {
 	_ = st.SetReadDeadline(time.Now().Add(prologueTimeout))
 	var prologue [3]byte
 	if _, err := io.ReadFull(st, prologue[:1]); err != nil {
-		return nil, 0
+		return nil, gen.TunnelConnected
 	}
 	if prologue[0] != 1 {
-		return nil, tunnelBadVersion
+		return nil, gen.TunnelBadVersion
 	}
 	if _, err := io.ReadFull(st, prologue[1:]); err != nil {
-		return nil, 0
+		return nil, gen.TunnelConnected
 	}
 	_ = st.SetReadDeadline(time.Time{})
 	port := int(prologue[1])<<8 | int(prologue[2])
 	if port == 0 {
-		return nil, tunnelNotAllowed
+		return nil, gen.TunnelPortNotAllowed
 	}
 	ctx, cancel := context.WithTimeout(ctx, tunnelDialTimeout)
 	defer cancel()
 	target, err := sb.Dial(ctx, "tcp", net.JoinHostPort("localhost", strconv.Itoa(port)))
 	switch {
 	case errors.Is(err, runtime.ErrNotAllowed):
-		return nil, tunnelNotAllowed
+		return nil, gen.TunnelPortNotAllowed
 	case err != nil:
-		return nil, tunnelDialFailed
+		return nil, gen.TunnelDialFailed
 	}
-	return target, tunnelConnected
+	return target, gen.TunnelConnected
 }

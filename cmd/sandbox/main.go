@@ -76,6 +76,6 @@ func (a *app) command() *cobra.Command {
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.AddCommand(a.runCommand(), a.openCommand(), a.serveCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.openCommand(), a.serveCommand(), a.tunnelCommand(), a.versionCommand())
 	return root
 }
