@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,14 +59,14 @@ func listing(t *testing.T, dir string) map[string]string {
 			return err
 		}
 		text := info.Mode().String()
-		switch info.Mode().Type() {
-		case 0:
+		switch {
+		case info.Mode().IsRegular():
 			content, err := os.ReadFile(name)
 			if err != nil {
 				return err
 			}
 			text += fmt.Sprintf(" %x %s", sha256.Sum256(content), info.ModTime().UTC().Truncate(time.Second))
-		case fs.ModeSymlink:
+		case info.Mode().Type() == fs.ModeSymlink:
 			target, err := os.Readlink(name)
 			if err != nil {
 				return err
@@ -243,7 +244,7 @@ func TestCopyOverLostConnections(t *testing.T) {
 		for j := range content {
 			content[j] = byte(rand.IntN(256))
 		}
-		if err := os.WriteFile(filepath.Join(local, fmt.Sprint(i)), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(local, strconv.Itoa(i)), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

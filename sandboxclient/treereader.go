@@ -53,7 +53,7 @@ func (r *treeReader) tree(from *tar.Reader) error {
 		}
 		name, ok := entryName(header.Name)
 		if !ok {
-			r.leave(header.Name, "leads out of the tree")
+			r.leave(header.Name[:min(len(header.Name), 200)], "leads out of the tree, or too deep into it")
 			continue
 		}
 		if name == "." || r.take.excludes(name) || !r.take.takes(name) && header.Typeflag != tar.TypeDir {
@@ -65,13 +65,20 @@ func (r *treeReader) tree(from *tar.Reader) error {
 	}
 }
 
+// Bounds of paths: as long as they can be for tar itself, and as deep as is
+// made in reasonable time, since each name is looked up from the top.
+const (
+	maxName  = 4096
+	maxDepth = 256
+)
+
 // entryName is the path of an entry in the tree.
 func entryName(name string) (string, bool) {
 	clean := path.Clean(name)
 	if filepath.Separator != '/' && strings.ContainsRune(name, filepath.Separator) {
 		return "", false
 	}
-	if name == "" || slices.Contains(strings.Split(name, "/"), "..") || !validBytes(clean) || !filepath.IsLocal(filepath.FromSlash(clean)) {
+	if name == "" || len(name) > maxName || strings.Count(name, "/") > maxDepth || slices.Contains(strings.Split(name, "/"), "..") || !validBytes(clean) || !filepath.IsLocal(filepath.FromSlash(clean)) {
 		return "", false
 	}
 	return clean, true
@@ -143,7 +150,7 @@ func (r *treeReader) dir(name string, header *tar.Header) error {
 // nothing is written, wherever it leads.
 func (r *treeReader) parents(name string) (bool, error) {
 	above := path.Dir(name)
-	if above == "." {
+	if above == "." || r.used[above] {
 		return true, nil
 	}
 	info, err := r.root.Lstat(above)

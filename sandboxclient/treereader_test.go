@@ -13,8 +13,8 @@ import (
 
 // archive packs entries as a sandbox could: lines of a kind, a name and, of
 // links, a target.
-func archive(t testing.TB, script string) []byte {
-	t.Helper()
+func archive(tb testing.TB, script string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for line := range strings.SplitSeq(script, "\n") {
@@ -43,30 +43,30 @@ func archive(t testing.TB, script string) []byte {
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
 
 // unpack unpacks an archive next to what it must not touch, and looks whether
 // it did, and whether any link leads out.
-func unpack(t testing.TB, data []byte, before func(dir string)) (dir string, err error) {
-	t.Helper()
-	top, err := filepath.EvalSymlinks(t.TempDir())
+func unpack(tb testing.TB, data []byte, before func(dir string)) (dir string, err error) {
+	tb.Helper()
+	top, err := filepath.EvalSymlinks(tb.TempDir())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	outside := filepath.Join(top, "outside")
 	dir = filepath.Join(top, "in", "tree")
 	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Mkdir(outside, 0o700), os.WriteFile(filepath.Join(outside, "f"), []byte("good"), 0o600)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if before != nil {
 		before(dir)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer root.Close()
 	r := &treeReader{root: root, meter: &meter{}, dirs: map[string]*tar.Header{}, used: map[string]bool{}}
@@ -78,24 +78,24 @@ func unpack(t testing.TB, data []byte, before func(dir string)) (dir string, err
 		return nil
 	})
 	if got, err := os.ReadFile(filepath.Join(outside, "f")); string(got) != "good" {
-		t.Errorf("outside is %q, %v", got, err)
+		tb.Errorf("outside is %q, %v", got, err)
 	}
 	for _, place := range []string{top, filepath.Join(top, "in"), outside} {
 		entries, err := os.ReadDir(place)
 		if want := map[string]int{top: 2, filepath.Join(top, "in"): 1, outside: 1}[place]; len(entries) != want || err != nil {
-			t.Errorf("%s has %v, %v", place, entries, err)
+			tb.Errorf("%s has %v, %v", place, entries, err)
 		}
 	}
 	if before != nil {
 		return dir, err
 	}
-	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, _ error) error {
+	_ = filepath.WalkDir(dir, func(name string, _ fs.DirEntry, _ error) error {
 		real, err := filepath.EvalSymlinks(name)
 		if err == nil && real != dir && !strings.HasPrefix(real, dir+"/") {
-			t.Errorf("%s leads to %s", name, real)
+			tb.Errorf("%s leads to %s", name, real)
 		}
 		if info, err := os.Lstat(name); err == nil && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeNamedPipe) != 0 {
-			t.Errorf("%s is %v", name, info.Mode())
+			tb.Errorf("%s is %v", name, info.Mode())
 		}
 		return nil
 	})
@@ -111,6 +111,7 @@ var hostile = map[string]struct {
 	"an absolute name":          {"file /etc/passwd\nfile ok", "ok", true},
 	"a name that leads out":     {"file ../x\nfile a/../../x\nfile a/../b\nfile ..", "", true},
 	"no name":                   {"file  x", "", true},
+	"a name without an end":     {"file " + strings.Repeat("d/", 300) + "x\nfile ok", "ok", true},
 	"an absolute link":          {"link l /etc/passwd\nlink m /", "", true},
 	"a link that leads out":     {"link l ../outside/f\nlink m a/../../outside\nlink n ..\ndir d\nlink d/o ../..\nlink d/up ..", "d d/up", true},
 	"a link with a detour":      {"link s .\nlink l s/../x\nlink s2 ./.\nlink m s2/..", "s s2", true},

@@ -1,5 +1,5 @@
 // Command sandbox runs commands in sandboxes, on LangSmith or on this machine,
-// and serves the LangSmith Sandbox Server API on this machine.
+// copies files to and from them, and serves the LangSmith Sandbox Server API on this machine.
 package main
 
 import (
@@ -76,6 +76,8 @@ func (a *app) command() *cobra.Command {
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.AddCommand(a.runCommand(), a.openCommand(), a.serveCommand(), a.tunnelCommand(), a.versionCommand())
+	root.AddCommand(
+		a.runCommand(), a.cpCommand(), a.openCommand(), a.tunnelCommand(), a.serveCommand(), a.versionCommand(),
+	)
 	return root
 }
