@@ -48,24 +48,34 @@ func BenchmarkMemory(b *testing.B) {
 		for _, size := range []int{4 << 10, 256 << 10} {
 			for _, mib := range []int{2 * *mebibytes, 64 * *mebibytes} {
 				b.Run(fmt.Sprintf("%dk/%s/%dMiB", size>>10, how, mib), func(b *testing.B) {
-					var peaks []float64
-					command := fmt.Sprintf("stream plain %d %d", size, mib<<20/size)
-					for b.Loop() {
-						out, err := child(b, roleMemory, addressVariable+"="+address, deliveryVariable+"="+how,
-							commandVariable+"="+command, fmt.Sprint(sizeVariable, "=", mib<<20)).Output()
-						if err != nil {
-							b.Fatal(err)
-						}
-						peak, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-						if err != nil {
-							b.Fatal(err)
-						}
-						peaks = append(peaks, peak/1e6)
-					}
-					b.ReportMetric(0, "ns/op")
-					b.ReportMetric(median(peaks), "peak-MB")
+					memory(b, address, how, fmt.Sprintf("stream plain %d %d", size, mib<<20/size), mib)
 				})
 			}
 		}
 	}
+	for _, how := range []string{"upload", "upload-stream", "download"} {
+		for _, mib := range []int{2 * *mebibytes, 8 * *mebibytes} {
+			b.Run(fmt.Sprintf("%s/%dMiB", how, mib), func(b *testing.B) { memory(b, address, how, strconv.Itoa(mib<<20), mib) })
+		}
+	}
+}
+
+// memory measures one delivery in processes of its own.
+func memory(b *testing.B, address, how, command string, mib int) {
+	b.Helper()
+	var peaks []float64
+	for b.Loop() {
+		out, err := child(b, roleMemory, addressVariable+"="+address, deliveryVariable+"="+how,
+			commandVariable+"="+command, fmt.Sprint(sizeVariable, "=", mib<<20)).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		peak, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		peaks = append(peaks, peak/1e6)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(peaks), "peak-MB")
 }

@@ -39,6 +39,8 @@ func newStub() http.Handler {
 		fmt.Fprintf(w, `{"name":"box","status":"ready","dataplane_url":"http://%s/box"}`, r.Host)
 	})
 	mux.HandleFunc("/box/execute/ws", s.command)
+	mux.HandleFunc("POST /box/upload", s.upload)
+	mux.HandleFunc("GET /box/download", s.download)
 	return mux
 }
 

@@ -39,6 +39,22 @@
 // [Sandbox.DownloadURL] makes links to files. Package sandboxauth verifies who
 // calls a service that people log in to.
 //
+// # Files
+//
+// [Sandbox.Download] and [Sandbox.Upload] stream; a download whose connection is
+// lost goes on by itself, as long as the file is the same. [Sandbox.Stat],
+// [Sandbox.ReadDir], [Sandbox.Glob] and [Sandbox.Grep] look around, and
+// [Sandbox.FS] is a directory as an fs.FS. [Sandbox.CopyFS] and [Sandbox.CopyTo]
+// copy trees, each as one stream.
+//
+// What the API has a route for goes there: to read, write, describe and find
+// files. All else is done by a command, once: [Sandbox.MkdirAll],
+// [Sandbox.Rename], [Sandbox.Remove], [Sandbox.RemoveAll] and the copies of
+// trees. They see the paths that commands see, which in a local sandbox without
+// isolation are those of the host, where routes stay in the sandbox's own
+// directory; relative paths and those below the home directory mean the same to
+// both.
+//
 // # Contexts
 //
 // Every call that sends something takes a context and ends with it. Calls that

@@ -105,6 +105,23 @@
 // a restart if there is one. Links answer 403 when they have expired, were
 // altered or are another server's, and 404 when file or sandbox are gone.
 //
+// # Files
+//
+//   - A file's ETag is strong: it changes with the file's inode, size and times,
+//     the one of its last change of any kind among them, where the host tells it.
+//     Several ranges are answered as multipart/byteranges; If-Match and
+//     If-Unmodified-Since are answered with 412.
+//   - An upload makes missing directories. One beyond [Config.MaxUpload] is
+//     refused with 413. A broken one leaves what came.
+//   - glob and grep open what they look at from inside the sandbox, do not
+//     follow links on the way down, and leave out what cannot be read, the files
+//     of the kernel among it. They return 10,000 files and 1,000 lines unless
+//     the request says otherwise, 100,000 and 16 MiB at most, and look at a
+//     million names and 4 GiB of content at most; a result cut short says so.
+//     A pattern without a slash in the glob of grep is one of file names; files
+//     with a zero byte in their first 8 KiB are not text; of a line 2 KiB are
+//     sent.
+//
 // # Isolation
 //
 // Sandboxes are real processes in a private root over the host's read-only
