@@ -211,6 +211,33 @@ func (d *Download) Read(p []byte) (int, error) {
 	return 0, d.err
 }
 
+// writeBuffer is large enough for system calls not to count.
+const writeBuffer = 128 << 10
+
+// WriteTo writes all that is left to w, as io.Copy has it do.
+func (d *Download) WriteTo(w io.Writer) (int64, error) {
+	buf := make([]byte, writeBuffer)
+	for written := int64(0); ; {
+		n, err := d.Read(buf)
+		if n > 0 {
+			m, writeErr := w.Write(buf[:n])
+			written += int64(m)
+			if writeErr == nil && m < n {
+				writeErr = io.ErrShortWrite
+			}
+			if writeErr != nil {
+				return written, writeErr
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return written, nil
+		}
+		if err != nil {
+			return written, err
+		}
+	}
+}
+
 // Close ends the reading. It may be called more than once.
 func (d *Download) Close() error {
 	if d.err == nil {

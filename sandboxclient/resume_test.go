@@ -88,6 +88,37 @@ func TestDownloadResumes(t *testing.T) {
 	}
 }
 
+// TestDownloadWriteTo: io.Copy has it write all, and tells which side failed.
+func TestDownloadWriteTo(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat("0123456789", 50_000)
+	sb := dataplane(t, func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(content))
+	})
+	for _, limit := range []int{len(content), 1000} {
+		d, err := sb.Download(t.Context(), "/f", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		n, err := io.Copy(limited{&got, limit}, d)
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if n != int64(got.Len()) || got.String() != content[:got.Len()] || limit == len(content) && (err != nil || got.Len() != limit) || limit == 1000 && !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("limit %d: %d bytes, %v", limit, n, err)
+		}
+	}
+}
+
+// limited is a writer that takes so much in one call.
+type limited struct {
+	io.Writer
+	limit int
+}
+
+func (l limited) Write(p []byte) (int, error) { return l.Writer.Write(p[:min(len(p), l.limit)]) }
+
 // TestDownloadDoesNotResume: what cannot be gone on with is an error, and never
 // a file put together from two.
 func TestDownloadDoesNotResume(t *testing.T) {
