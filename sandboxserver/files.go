@@ -1,6 +1,7 @@
 package sandboxserver
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,9 @@ func (s *Server) upload(v visit, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fileProblem(codeWrite, path, err)
 	}
-	written, err := io.Copy(file, io.LimitReader(part, s.cfg.MaxUpload))
+	out := bufio.NewWriterSize(file, writeBuffer) // parts come in pieces of 4 KiB
+	written, err := io.Copy(onlyWriter{out}, io.LimitReader(part, s.cfg.MaxUpload))
+	err = errors.Join(err, out.Flush())
 	if err == nil && written == s.cfg.MaxUpload && more(part) {
 		err = s.errUpload(path)
 	}
@@ -41,6 +44,12 @@ func (s *Server) upload(v visit, w http.ResponseWriter, r *http.Request) error {
 	writeJSON(w, http.StatusOK, gen.UploadResult{Path: path, Written: written})
 	return nil
 }
+
+// writeBuffer is as much of an upload as is written at once.
+const writeBuffer = 128 << 10
+
+// onlyWriter keeps a writer from reading in pieces of its own.
+type onlyWriter struct{ io.Writer }
 
 // maxPartHeader is what may stand around the file in a body.
 const maxPartHeader = 64 << 10
