@@ -158,8 +158,6 @@ func (n *native) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 	if err := n.reserve(spec.ID); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	box, err := n.start(ctx, spec)
 	if err != nil {
 		err = fmt.Errorf("create sandbox %s: %w", spec.ID, err)

@@ -39,11 +39,16 @@ func (s *sandbox) Capture(ctx context.Context, spec CaptureSpec) (Captured, erro
 	return Captured(stats), captureError(ctx, s.id, err)
 }
 
-// fill makes the layer of a sandbox that begins with a snapshot.
-func (n *native) fill(ctx context.Context, dir, base string) error {
+// fill makes the layer of a sandbox that begins with a snapshot, unless it has
+// one from before a stop.
+func (n *native) fill(ctx context.Context, spec Spec) error {
+	dir := n.layers.path(spec.ID)
+	if _, err := os.Lstat(dir); spec.Base == "" || !errors.Is(err, fs.ErrNotExist) {
+		return nil // makeLayer tells of errors
+	}
 	return whole(dir, func(temp string) error {
-		parts := []part{{src: filepath.Join(base, snapshotRoot), dst: filepath.Join(temp, snapshotRoot)}}
-		usr := filepath.Join(base, snapshotUsr)
+		parts := []part{{src: filepath.Join(spec.Base, snapshotRoot), dst: filepath.Join(temp, snapshotRoot)}}
+		usr := filepath.Join(spec.Base, snapshotUsr)
 		if _, err := os.Lstat(usr); err == nil {
 			parts = append(parts, part{src: usr, dst: filepath.Join(temp, snapshotUsr)})
 		}
@@ -107,13 +112,4 @@ func (n *native) copyTree(ctx context.Context, dst, src *os.File, o treecopy.Opt
 		return stats, errors.Join(errors.New("the copy broke off"), readErr, waitErr)
 	}
 	return report.Stats, report.Err()
-}
-
-// hasLayer reports whether a stopped sandbox has left its files.
-func (n *native) hasLayer(id string) (bool, error) {
-	_, err := os.Lstat(n.layers.path(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

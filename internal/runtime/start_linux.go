@@ -13,13 +13,12 @@ import (
 
 // start starts the agent of a sandbox and has it build the root.
 func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
-	if has, err := n.hasLayer(spec.ID); err != nil {
+	if err := n.fill(ctx, spec); err != nil {
 		return nil, err
-	} else if !has && spec.Base != "" {
-		if err := n.fill(ctx, n.layers.path(spec.ID), spec.Base); err != nil {
-			return nil, err
-		}
 	}
+	// What was copied may have been any amount; the rest is not.
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	if err := n.makeLayer(spec.ID); err != nil {
 		return nil, err
 	}
