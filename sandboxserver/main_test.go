@@ -2,8 +2,13 @@ package sandboxserver
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"github.com/langsandbox/sandbox-go/internal/leaktest"
 )
@@ -17,4 +22,33 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(leaktest.Run(m))
+}
+
+// serviceKeyVar makes this program the service of a test.
+const serviceKeyVar = "SERVICE_TEST_ANSWER"
+
+// actAsService listens, tells its port, and answers: to a WebSocket with what
+// it gets.
+func actAsService() error {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/echo" {
+			fmt.Fprint(w, os.Getenv(serviceKeyVar), " ", r.URL.Path)
+			return
+		}
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		for {
+			kind, data, err := conn.Read(r.Context())
+			if err != nil || conn.Write(r.Context(), kind, data) != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	fmt.Println(server.Listener.Addr())
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
 }

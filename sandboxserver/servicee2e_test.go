@@ -1,3 +1,5 @@
+//go:build unix
+
 package sandboxserver
 
 import (
@@ -13,35 +15,6 @@ import (
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
-
-// serviceKeyVar makes this program the service of a test.
-const serviceKeyVar = "SERVICE_TEST_ANSWER"
-
-// actAsService listens, tells its port, and answers: to a WebSocket with what
-// it gets.
-func actAsService() error {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/echo" {
-			fmt.Fprint(w, os.Getenv(serviceKeyVar), " ", r.URL.Path)
-			return
-		}
-		conn, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer conn.CloseNow()
-		for {
-			kind, data, err := conn.Read(r.Context())
-			if err != nil || conn.Write(r.Context(), kind, data) != nil {
-				return
-			}
-		}
-	}))
-	defer server.Close()
-	fmt.Println(server.Listener.Addr())
-	_, err := io.Copy(io.Discard, os.Stdin)
-	return err
-}
 
 // TestServicesForReal: a program that listens in a sandbox is reached through
 // the client by requests and connections, and a file by its link.
