@@ -18,9 +18,11 @@ const serviceTokenHeader = "X-Langsmith-Sandbox-Service-Token"
 
 // Service is an HTTP service that listens on a port of a sandbox, reached from
 // here. It is an [http.RoundTripper] whose requests have the service's token,
-// which is minted when it is first needed and anew before it expires, by one
-// request for all who wait; each of them waits as long as its own context
-// lasts. If that fails while the old token is still good, the old one is used.
+// which is minted when it is first needed, and anew 30 seconds before it
+// expires or after half of a life shorter than a minute, by one request for all
+// who wait; each of them waits as long as its own context lasts. If that fails
+// while the old token is still good, the old one is used, and the next attempt
+// is made 5 seconds later.
 //
 // Requests may have the whole address of the service (see [Service.URL]) or
 // only a path below it, as in
@@ -105,8 +107,7 @@ func (v *Service) URL(ctx context.Context) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := base.JoinPath("/")
-	return u, nil
+	return base.JoinPath("/"), nil
 }
 
 // BrowserURL is the address for a browser, with a token in it that lets in
