@@ -16,6 +16,7 @@ const (
 	roleVariable = "SANDBOX_BENCH_ROLE"
 	roleStub     = "stub"
 	roleMemory   = "memory"
+	roleRelay    = "relay"
 )
 
 func TestMain(m *testing.M) {
@@ -25,6 +26,8 @@ func TestMain(m *testing.M) {
 		err = serveStub()
 	case roleMemory:
 		err = reportMemory()
+	case roleRelay:
+		err = serveRelay()
 	default:
 		os.Exit(m.Run())
 	}

@@ -34,7 +34,12 @@ func child(b *testing.B, role string, variables ...string) *exec.Cmd {
 // stubServer starts a server and returns its address.
 func stubServer(b *testing.B) string {
 	b.Helper()
-	c := child(b, roleStub)
+	return serverOf(b, child(b, roleStub))
+}
+
+// serverOf starts a child that tells its address, and ends with its input.
+func serverOf(b *testing.B, c *exec.Cmd) string {
+	b.Helper()
 	in, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -95,6 +100,7 @@ type pair struct {
 	units      int    // the chunks or operations of one round
 	unit       string // what they are
 	baseline   uint64 // allocations that do not count
+	weight     int    // how much more the SDK has to do, where the floor takes long; 0 is as much
 }
 
 // run drives both in turn, and reports what the median round says.
@@ -111,6 +117,7 @@ func (p *pair) run(b *testing.B) {
 			costs[who] = measure(b, halves[who])
 		}
 		f, s := costs[0], costs[1]
+		f.wall, f.cpu = f.wall*time.Duration(max(1, p.weight)), f.cpu*time.Duration(max(1, p.weight))
 		ratios = append(ratios, float64(f.wall)/float64(s.wall))
 		if s.cpu > 0 {
 			cpus = append(cpus, float64(f.cpu)/float64(s.cpu))

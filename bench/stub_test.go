@@ -41,6 +41,7 @@ func newStub() http.Handler {
 	mux.HandleFunc("/box/execute/ws", s.command)
 	mux.HandleFunc("POST /box/upload", s.upload)
 	mux.HandleFunc("GET /box/download", s.download)
+	mux.HandleFunc("/box/tunnel", tunnel)
 	return mux
 }
 

@@ -49,10 +49,22 @@ func (s *Session) pinged(h header) error {
 	return nil
 }
 
-// roundTrip is how long the peer takes to answer, 0 if that is not known yet.
-func (s *Session) roundTrip() time.Duration {
+// While both ends are busy a round trip takes leastTrip at least, whatever an
+// idle one took. That is good for windows up to busyWindow: larger ones do not
+// pay where the network is that fast.
+const (
+	leastTrip  = 500 * time.Microsecond
+	busyWindow = 512 << 10
+)
+
+// roundTrip is how long the peer takes to answer a stream with a window, 0 if
+// that is not known yet.
+func (s *Session) roundTrip(window uint32) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pings.trip > 0 && window <= busyWindow {
+		return max(s.pings.trip, leastTrip)
+	}
 	return s.pings.trip
 }
 

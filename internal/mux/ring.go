@@ -3,16 +3,19 @@ package mux
 import (
 	"bufio"
 	"io"
+	"math/bits"
+	"sync"
 )
 
 // ring holds what was received and not read yet. One goroutine fills it, with
-// fill, and needs the owner's lock only around its calls: the space that it
-// was given is not touched by anybody else.
+// space and filled, and needs the owner's lock only around these calls: the
+// space that it was given is not touched by anybody else.
 type ring struct {
 	buf     []byte
 	start   int
 	size    int
 	filling bool
+	last    int // size of the buffer that was given back, a power of two
 }
 
 const (
@@ -20,6 +23,30 @@ const (
 	// keptRing is how much an empty ring holds on to.
 	keptRing = 256 << 10
 )
+
+// rings are buffers to use again, by the logarithm of their size.
+var rings [32]sync.Pool
+
+const (
+	leastPooled = 32 << 10
+	mostPooled  = 4 << 20
+)
+
+// newBuffer returns one of n bytes, a power of two.
+func newBuffer(n int) []byte {
+	if n >= leastPooled && n <= mostPooled {
+		if b, ok := rings[bits.Len(uint(n))].Get().(*[]byte); ok {
+			return *b
+		}
+	}
+	return make([]byte, n)
+}
+
+func free(b []byte) {
+	if n := len(b); n >= leastPooled && n <= mostPooled {
+		rings[bits.Len(uint(n))].Put(&b)
+	}
+}
 
 // space is where the next bytes go, at most n of them. It makes room if there
 // is none.
@@ -44,15 +71,19 @@ func (r *ring) filled(n int) {
 
 func (r *ring) grow(need int) {
 	size := max(smallRing, len(r.buf))
+	if len(r.buf) == 0 && r.last > keptRing {
+		size = r.last / 2 // not all of the way again, nor for ever
+	}
 	for size < need {
 		size *= 2
 	}
 	if size == len(r.buf) {
 		return
 	}
-	buf := make([]byte, size)
+	buf := newBuffer(size)
 	n := copy(buf, r.buf[r.start:min(r.start+r.size, len(r.buf))])
 	copy(buf[n:], r.buf[:r.size-n])
+	free(r.buf)
 	r.buf, r.start = buf, 0
 }
 
@@ -70,15 +101,20 @@ func (r *ring) read(p []byte) int {
 	if r.size == 0 && !r.filling {
 		r.start = 0
 		if len(r.buf) > keptRing {
-			r.buf = nil
+			r.last = len(r.buf)
+			r.drop()
 		}
 	}
 	return total
 }
 
-// drop forgets what is there. What is being filled goes with the last
-// reference to it.
-func (r *ring) drop() { r.buf, r.start, r.size = nil, 0, 0 }
+// drop forgets what is there. A buffer that is being filled is nobody else's.
+func (r *ring) drop() {
+	if !r.filling {
+		free(r.buf)
+	}
+	r.buf, r.start, r.size = nil, 0, 0
+}
 
 // discard skips a payload that nobody wants.
 func discard(r *bufio.Reader, n uint32) error {

@@ -42,7 +42,9 @@ type Stream struct {
 	allowed  uint32 // what the peer may still send
 	window   uint32 // what it may send at once
 	consumed uint32 // read since credit was given last
-	granted  time.Time
+	epoch    uint32 // read since began, as far as credit was given
+	began    time.Time
+	starved  bool // a Read had to wait since
 	credit   int64 // what may still be sent
 
 	ended    bool // the peer sends no more
@@ -84,6 +86,7 @@ func (st *Stream) Read(p []byte) (int, error) {
 		case st.err != nil:
 			return 0, st.err
 		}
+		st.starved = true
 		st.readable.Wait()
 	}
 }
@@ -95,15 +98,18 @@ func (st *Stream) grant() {
 	}
 	now := time.Now()
 	more := st.consumed
-	// Half a window within one round trip says that the window is what limits
-	// the transfer, unless it is this side that does not read.
-	quick := !st.granted.IsZero() && now.Sub(st.granted) < st.session.roundTrip()
-	if quick && st.received.size <= int(st.window/2) {
-		more += st.session.widen(st.window)
+	// A window within two round trips says that the window is what limits the
+	// transfer, unless there always was something to read.
+	if st.epoch += st.consumed; st.epoch >= st.window {
+		quick := !st.began.IsZero() && now.Sub(st.began) < 2*st.session.roundTrip(st.window)
+		if quick && st.starved {
+			more += st.session.widen(st.window)
+		}
+		st.epoch, st.began, st.starved = 0, now, false
 	}
 	st.window += more - st.consumed
 	st.allowed += more
-	st.consumed, st.granted = 0, now
+	st.consumed = 0
 	st.session.control(header{typeWindow, 0, st.id, more})
 	st.session.measure(now)
 }
