@@ -93,15 +93,16 @@ func (st *Stream) Read(p []byte) (int, error) {
 
 // grant gives credit back for what was read. mu is held.
 func (st *Stream) grant() {
-	if st.consumed < st.window/2 || st.ended || st.err != nil {
+	if st.consumed < max(initialWindow/2, st.window/4) || st.ended || st.err != nil {
 		return
 	}
 	now := time.Now()
 	more := st.consumed
-	// A window within two round trips says that the window is what limits the
-	// transfer, unless there always was something to read.
+	// A window within two round trips, as up to half of it is not given back
+	// yet, says that the window is what limits the transfer, unless there
+	// always was something to read.
 	if st.epoch += st.consumed; st.epoch >= st.window {
-		quick := !st.began.IsZero() && now.Sub(st.began) < 2*st.session.roundTrip(st.window)
+		quick := !st.began.IsZero() && now.Sub(st.began) < 5*st.session.roundTrip(st.window)/2
 		if quick && st.starved {
 			more += st.session.widen(st.window)
 		}
