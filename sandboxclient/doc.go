@@ -55,6 +55,14 @@
 // directory; relative paths and those below the home directory mean the same to
 // both.
 //
+// # Ports
+//
+// [Sandbox.DialContext] connects to a port inside the sandbox, and fits
+// wherever a net.Dialer's method does; [Sandbox.Tunnel] listens on this machine
+// for programs that are not written in Go. Both share one connection to the
+// sandbox, whose windows grow with what the network takes, and which holds back
+// a stream that is not read from without holding up the others.
+//
 // # Contexts
 //
 // Every call that sends something takes a context and ends with it. Calls that
@@ -76,7 +84,8 @@
 //
 // Errors answer two questions: what to do, through errors.Is and the Err...
 // values, and what happened, through errors.As and [APIError], [ArgumentError],
-// [WaitError], [ExitError], [CommandError], [DisconnectError] and [GapError].
+// [WaitError], [ExitError], [CommandError], [DisconnectError], [GapError] and
+// [TunnelError].
 // Errors of file calls are also *fs.PathError. No error holds the API key.
 //
 // # Credentials
@@ -88,6 +97,6 @@
 //
 // # Concurrency
 //
-// [Client], [Sandbox], [Ephemeral], [Process] and [Service] are safe for concurrent use; a
-// [Cmd] is while nobody changes it.
+// [Client], [Sandbox], [Ephemeral], [Process], [Service] and [Tunnel] are safe
+// for concurrent use; a [Cmd] is while nobody changes it.
 package sandboxclient

@@ -16,9 +16,9 @@
 // generation, sandboxes and snapshots of the second, and registries, under
 // /v2/sandboxes and /api/v2/sandboxes alike. Commands and files of a sandbox
 // are below its dataplane_url, and below both prefixes at {sandbox name or
-// id}/execute, /execute/ws, /upload and /download. A request there wakes a
-// stopped sandbox; one that was made from a template has to be started, as in
-// the first generation.
+// id}/execute, /execute/ws, /tunnel, /upload and /download. A request there
+// wakes a stopped sandbox; one that was made from a template has to be started,
+// as in the first generation.
 //
 // Every request needs the key: as X-Api-Key, as a bearer token together with
 // X-Tenant-Id or X-Organization-Id, or as X-Service-Key. Requests that do not
