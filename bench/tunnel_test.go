@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -80,7 +79,7 @@ type tunnels func(port uint16) (net.Conn, error)
 // adapter.
 func floorTunnels(b *testing.B, address string) tunnels {
 	b.Helper()
-	ctx := context.Background()
+	ctx := b.Context()
 	conn, _, err := websocket.Dial(ctx, "http://"+address+"/box/tunnel", &websocket.DialOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		b.Fatal(err)
@@ -118,7 +117,7 @@ func sdkTunnels(b *testing.B, address string) tunnels {
 func sdkTunnelsOf(b *testing.B, sb *sandboxclient.Sandbox) tunnels {
 	b.Helper()
 	dial := func(port uint16) (net.Conn, error) {
-		return sb.DialContext(context.Background(), "tcp", fmt.Sprintf("localhost:%d", port))
+		return sb.DialContext(b.Context(), "tcp", fmt.Sprintf("localhost:%d", port))
 	}
 	// Keeps the connection to the sandbox, as the floor's session does.
 	keep, err := dial(portEcho)

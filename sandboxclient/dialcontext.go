@@ -54,6 +54,7 @@ func (e *TunnelError) Error() string {
 		reason = "dial failed, nothing listens there"
 	case TunnelBadVersion:
 		reason = "unsupported protocol version"
+	case gen.TunnelConnected: // is no failure
 	}
 	return fmt.Sprintf("tunnel to port %d: %s", e.Port, reason)
 }

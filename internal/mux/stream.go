@@ -44,7 +44,7 @@ type Stream struct {
 	consumed uint32 // read since credit was given last
 	epoch    uint32 // read since began, as far as credit was given
 	began    time.Time
-	starved  bool // a Read had to wait since
+	starved  bool  // a Read had to wait since
 	credit   int64 // what may still be sent
 
 	ended    bool // the peer sends no more
