@@ -159,7 +159,8 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request, v serviceVisit) (
 	return s.engine.signer.sign(claims{Kind: tokenLogin, Sandbox: v.id, Port: v.port, Issued: time.Now().Unix(), Login: login.id})
 }
 
-// postToken takes a token that was not to be in any address.
+// postToken takes a token that was not to be in any address, and says where
+// the page that had it is to lead.
 func (s *Server) postToken(w http.ResponseWriter, r *http.Request, v serviceVisit) error {
 	if err := checkPage(r); err != nil {
 		return err
@@ -171,8 +172,10 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request, v serviceVisi
 		return entryError(err)
 	}
 	s.setCookie(w, r, token, c)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, err = io.WriteString(w, localRedirect(r.PostFormValue("redirect")))
+	return err
 }
 
 // setCookie gives a browser the token as a cookie, also in the frame of a page
@@ -258,16 +261,15 @@ func frameAncestors(h http.Header, origins []string) {
 	h.Add("Content-Security-Policy", policy)
 }
 
-// embedScript hands the token in the fragment of its address over, and leads
-// on to a path of this host.
+// embedScript hands the fragment of its address over, and leads on to where
+// the server says.
 const embedScript = `
 const asked = new URLSearchParams(location.hash.slice(1));
 history.replaceState(null, "", location.pathname);
-const to = asked.get("redirect") || "/";
-fetch("/_svc/auth", {method: "POST", body: new URLSearchParams({token: asked.get("token") || ""})}).then(answer => {
-  if (answer.ok) location.replace(new URL(/^\/(?![\/\\])/.test(to) ? to : "/", location.origin));
-  else answer.text().then(text => { document.body.textContent = text; });
-});
+fetch("/_svc/auth", {method: "POST", body: asked}).then(answer => answer.text().then(text => {
+  if (answer.ok) location.replace(text);
+  else document.body.textContent = text;
+}));
 `
 
 const embedPage = `<!doctype html><meta charset="utf-8"><title>Opening the service</title><body><script>` + embedScript + `</script></body>`
