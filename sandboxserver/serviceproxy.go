@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,9 +109,7 @@ func (p passage) rewrite(r *httputil.ProxyRequest) {
 	out.URL.Path, _ = url.PathUnescape(p.path) // was parsed before
 	out.URL.RawQuery, out.URL.ForceQuery = r.In.URL.RawQuery, r.In.URL.ForceQuery
 	out.Host = r.In.Host
-	for _, name := range outsideHeaders {
-		out.Header.Del(name)
-	}
+	stripOutside(out.Header)
 	if p.user != "" {
 		out.Header.Set(userTokenHeader, p.user)
 		out.Header.Set(userIDHeader, localUser)
@@ -124,19 +123,39 @@ func (p passage) rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
+// stripOutside takes out what only the runtime may say, also as many services
+// read it, which take underscores for dashes.
+func stripOutside(h http.Header) {
+	for name := range h {
+		read := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+		if slices.Contains(outsideHeaders, read) {
+			delete(h, name)
+		}
+	}
+}
+
 // stripKeys takes the key of this server out of a request, and leaves keys of
 // the service alone.
 func (s *Server) stripKeys(h http.Header) {
 	for _, name := range []string{"X-Api-Key", "X-Service-Key"} {
-		if s.isKey(h.Get(name)) {
-			h.Del(name)
-		}
+		stripValues(h, name, s.isKey)
 	}
-	r := &http.Request{Header: h}
-	token, _ := bearer(r)
-	_, password, _ := r.BasicAuth()
-	if s.isKey(token) || s.isKey(password) {
-		h.Del("Authorization")
+	stripValues(h, "Authorization", func(v string) bool {
+		r := &http.Request{Header: http.Header{"Authorization": {v}}}
+		token, _ := bearer(r)
+		_, password, _ := r.BasicAuth()
+		return s.isKey(token) || s.isKey(password)
+	})
+}
+
+// stripValues takes some values of a header out.
+func stripValues(h http.Header, name string, secret func(string) bool) {
+	values := h[name]
+	h.Del(name)
+	for _, v := range values {
+		if !secret(v) {
+			h.Add(name, v)
+		}
 	}
 }
 

@@ -170,6 +170,23 @@ func TestServiceRequests(t *testing.T) {
 	if h := s.last().Header; h.Get("X-Api-Key") != "the service's own" || h.Get("Authorization") != "Bearer own" {
 		t.Errorf("keys of the service are gone: %v", h)
 	}
+
+	// Services that turn headers into variables take these for those that say
+	// who logged in, and a key may stand behind another one.
+	r = s.request("GET", at.ServiceURL, nil)
+	r.Header = http.Header{
+		serviceTokenHeader: {at.Token}, "X_Langsmith_User_Id": {"admin"}, "X-Langsmith_user-Token": {"x"}, "X_Own": {"1"},
+		"X-Api-Key": {"own", testKey}, "Authorization": {"Bearer own", "Bearer " + testKey},
+	}
+	s.send(noRedirects, r)
+	want = http.Header{"X_own": {"1"}, "X-Api-Key": {"own"}, "Authorization": {"Bearer own"}}
+	got = s.last()
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "Accept-Encoding", "User-Agent", "Connection"} {
+		got.Header.Del(name)
+	}
+	if diff := cmp.Diff(want, got.Header); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
 }
 
 // TestServiceEntry: who is let in, and what others are told.
