@@ -1,6 +1,7 @@
 package sandboxserver
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
@@ -21,8 +22,8 @@ const (
 // entry is how a request was let in to a service.
 type entry struct {
 	cookie  bool
-	login   bool
-	origins []string // of pages that may show it in a frame
+	login   context.Context //nolint:containedctx // the login's; nil if let in by token
+	origins []string        // of pages that may show it in a frame
 }
 
 var errNoEntry = &apiError{
@@ -50,7 +51,7 @@ func (s *Server) admit(r *http.Request, v serviceVisit) (entry, error) {
 	}
 	login, hasLogin := s.engine.loginTo(v.id, v.port)
 	if hasLogin && s.isKey(r.Header.Get("X-Api-Key")) {
-		return entry{login: true, origins: login.origins}, nil
+		return entry{login: login.open, origins: login.origins}, nil
 	}
 	if v.prefix != "" {
 		return entry{}, errNoEntry
@@ -69,7 +70,11 @@ func (s *Server) admit(r *http.Request, v serviceVisit) (entry, error) {
 			refusal = entryError(err)
 			continue
 		}
-		return entry{cookie: true, login: c.Kind == tokenLogin, origins: c.Origins}, checkPage(r)
+		in := entry{cookie: true, origins: c.Origins}
+		if c.Kind == tokenLogin {
+			in.login = login.open
+		}
+		return in, checkPage(r)
 	}
 	return entry{}, refusal
 }
@@ -126,19 +131,17 @@ func (s *Server) serviceGate(w http.ResponseWriter, r *http.Request, v serviceVi
 func (s *Server) openGate(w http.ResponseWriter, r *http.Request, v serviceVisit) error {
 	query := r.URL.Query()
 	token := query.Get("token")
+	var c claims
+	var err error
 	if token == "" {
-		var err error
-		if token, err = s.logIn(w, r, v); err != nil {
-			return err
-		}
-		s.setCookie(w, r, token, claims{})
-	} else {
-		c, err := s.checkToken(token, tokenService, v)
-		if err != nil {
-			return entryError(err)
-		}
-		s.setCookie(w, r, token, c)
+		token, c.Origins, err = s.logIn(w, r, v)
+	} else if c, err = s.checkToken(token, tokenService, v); err != nil {
+		err = entryError(err)
 	}
+	if err != nil {
+		return err
+	}
+	s.setCookie(w, r, token, c)
 	w.Header().Set("Location", localRedirect(query.Get("redirect")))
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
@@ -146,17 +149,18 @@ func (s *Server) openGate(w http.ResponseWriter, r *http.Request, v serviceVisit
 
 // logIn asks for the key, as the password of whatever user: there are no users
 // here. The browser asks in a window of its own, which no page of the sandbox
-// can imitate or read.
-func (s *Server) logIn(w http.ResponseWriter, r *http.Request, v serviceVisit) (string, error) {
+// can imitate or read. origins are those of pages that may show the service.
+func (s *Server) logIn(w http.ResponseWriter, r *http.Request, v serviceVisit) (token string, origins []string, err error) {
 	login, ok := s.engine.loginTo(v.id, v.port)
 	if !ok {
-		return "", errNoEntry
+		return "", nil, errNoEntry
 	}
 	if _, password, ok := r.BasicAuth(); !ok || !s.isKey(password) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox server, the password is its API key", charset="UTF-8"`)
-		return "", problem(http.StatusUnauthorized, codeUnauthorized, "Authentication required: the password is the API key of this server")
+		return "", nil, problem(http.StatusUnauthorized, codeUnauthorized, "Authentication required: the password is the API key of this server")
 	}
-	return s.engine.signer.sign(claims{Kind: tokenLogin, Sandbox: v.id, Port: v.port, Issued: time.Now().Unix(), Login: login.id})
+	token, err = s.engine.signer.sign(claims{Kind: tokenLogin, Sandbox: v.id, Port: v.port, Issued: time.Now().Unix(), Login: login.id})
+	return token, login.origins, err
 }
 
 // postToken takes a token that was not to be in any address, and says where

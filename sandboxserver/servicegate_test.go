@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/langsandbox/sandbox-go/sandboxauth"
@@ -252,6 +253,85 @@ func TestServiceFrame(t *testing.T) {
 	}
 	for _, origin := range []string{"http://app.test", "app.test", "https://a.test/x", "https://a.test;x", "https://u@a.test", "*", "null"} {
 		s.want(422, "POST", "/boxes/"+s.sb.Name+"/service-url", map[string]any{"port": 3000, "embed_origins": []string{origin}})
+	}
+}
+
+// TestServiceFrameLogin: who logs in within a frame gets a cookie that counts
+// there.
+func TestServiceFrameLogin(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	at := s.shared(map[string]any{"port": 3000, "access": "restricted", "embed_origins": []string{"https://app.test"}})
+	r := s.request("GET", strings.TrimSuffix(at.BrowserURL, "/")+authPath, nil)
+	r.SetBasicAuth("x", testKey)
+	c := s.browser()
+	c.CheckRedirect = noRedirects.CheckRedirect
+	resp, body := s.send(c, r)
+	if resp.StatusCode != http.StatusSeeOther {
+		t.Fatalf("status %d: %s", resp.StatusCode, body)
+	}
+	if cookie := resp.Cookies()[0]; cookie.SameSite != http.SameSiteNoneMode || !cookie.Secure || !cookie.Partitioned || !cookie.HttpOnly {
+		t.Errorf("cookie %+v", cookie)
+	}
+}
+
+// TestServiceLogoutEndsConnections: who is let in by login has no connection
+// that outlives it; a token is good until it expires.
+func TestServiceLogoutEndsConnections(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(s *shop){
+		"deleted":     func(s *shop) { s.want(204, "DELETE", "/boxes/"+s.sb.Name+"/service-urls?port=3000", nil) },
+		"all deleted": func(s *shop) { s.want(204, "DELETE", "/boxes/"+s.sb.Name+"/service-urls", nil) },
+		"taken back": func(s *shop) {
+			s.want(200, "POST", "/boxes/"+s.sb.Name+"/service-url", map[string]any{"port": 3000, "access": "off"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.serve = func(w http.ResponseWriter, r *http.Request) {
+				conn, err := websocket.Accept(w, r, nil)
+				if err != nil {
+					return
+				}
+				defer conn.CloseNow()
+				for {
+					kind, data, err := conn.Read(context.WithoutCancel(r.Context()))
+					if err != nil || conn.Write(context.WithoutCancel(r.Context()), kind, data) != nil {
+						return
+					}
+				}
+			}
+			token := s.shared(map[string]any{"port": 3000}).Token
+			at := s.shared(map[string]any{"port": 3000, "access": "restricted"})
+			dial := func(name, value string) *websocket.Conn {
+				conn, _, err := websocket.Dial(t.Context(), at.ServiceURL, &websocket.DialOptions{HTTPHeader: http.Header{name: {value}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = conn.CloseNow() })
+				return conn
+			}
+			login, other := dial("X-Api-Key", testKey), dial(serviceTokenHeader, token)
+			s.want(200, "POST", "/boxes/"+s.sb.Name+"/service-url", map[string]any{"port": 3000, "access": "workspace"})
+			echo := func(conn *websocket.Conn) error {
+				if err := conn.Write(t.Context(), websocket.MessageText, []byte("x")); err != nil {
+					return err
+				}
+				_, _, err := conn.Read(t.Context())
+				return err
+			}
+			if err := echo(login); err != nil {
+				t.Fatalf("changed, not ended: %v", err)
+			}
+			end(s)
+			if _, _, err := login.Read(t.Context()); err == nil {
+				t.Error("the connection is still there")
+			}
+			if err := echo(other); err != nil {
+				t.Errorf("the connection by token is gone: %v", err)
+			}
+		})
 	}
 }
 

@@ -49,7 +49,8 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, v serviceV
 	defer cancel()
 	defer context.AfterFunc(box.run, cancel)() //nolint:contextcheck // ends with either
 	p := passage{server: s, visit: v, path: path, entry: entry, box: box}
-	if entry.login {
+	if entry.login != nil {
+		defer context.AfterFunc(entry.login, cancel)() //nolint:contextcheck // ends with either
 		if p.user, err = s.identity.userToken(r.Host, time.Now()); err != nil {
 			s.refuseVisit(w, r, v, err)
 			return
@@ -202,6 +203,8 @@ func (p passage) failed(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := problem(http.StatusBadGateway, codeConnection, "Service is not reachable: nothing answers on port %d of the sandbox", p.visit.port)
 	if p.box.run.Err() != nil || errors.Is(err, runtime.ErrClosed) {
 		refusal = errGone
+	} else if p.entry.login != nil && p.entry.login.Err() != nil {
+		refusal = errNoEntry
 	}
 	p.server.cfg.Logger.DebugContext(r.Context(), "service did not answer", "sandbox", p.visit.id, "port", p.visit.port, "error", err)
 	p.server.refuseVisit(w, r, p.visit, refusal)

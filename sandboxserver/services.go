@@ -23,6 +23,9 @@ type share struct {
 	access  gen.ServiceGrantAccess
 	origins []string  // of a login
 	expires time.Time // of the last token
+
+	open context.Context //nolint:containedctx // the login's: ends when it is taken back
+	end  context.CancelFunc
 }
 
 func (s *share) login() bool { return s.access != gen.ServiceGrantToken }
@@ -80,6 +83,7 @@ func (e *engine) grantLogin(b *box, port int, access gen.ServiceGrantAccess, ori
 	s := b.shares[port]
 	if s == nil || !s.login() {
 		s = &share{meta: e.newMeta(newID(), ""), port: port}
+		s.open, s.end = context.WithCancel(context.Background())
 		b.share(s)
 	}
 	s.access, s.origins = access, origins
@@ -105,7 +109,16 @@ func (b *box) share(s *share) {
 	if b.shares == nil {
 		b.shares = map[int]*share{}
 	}
+	b.unshare(s.port)
 	b.shares[s.port] = s
+}
+
+// unshare ends what came in by a login, too.
+func (b *box) unshare(port int) {
+	if s := b.shares[port]; s != nil && s.end != nil {
+		s.end()
+	}
+	delete(b.shares, port)
 }
 
 // listServiceURLs shows what is shared, the newest first.
@@ -136,10 +149,12 @@ func (e *engine) deleteServiceURLs(name string, port *int) error {
 		switch {
 		case err != nil:
 			return err
-		case port == nil:
-			clear(b.shares)
+		case port != nil:
+			b.unshare(*port)
 		default:
-			delete(b.shares, *port)
+			for port := range b.shares {
+				b.unshare(port)
+			}
 		}
 		return nil
 	})
