@@ -79,7 +79,7 @@ func (c *checks) origin(argument, raw string) {
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		c.fail(argument, "is not such as https://app.example.com")
-	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		c.fail(argument, "of %s holds more than scheme, host and port", u.Host)
 	case transport.Plaintext(u):
 		c.fail(argument, "is http, which is for localhost only")

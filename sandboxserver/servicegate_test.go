@@ -209,7 +209,7 @@ func TestServiceFrame(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.serve = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Frame-Options", "DENY") }
-	at := s.shared(map[string]any{"port": 3000, "embed_origins": []string{"https://App.test:443", "http://localhost:8000"}})
+	at := s.shared(map[string]any{"port": 3000, "embed_origins": []string{"https://App.test:443", "http://localhost:8000", "https://[2001:DB8::1]:8443"}})
 	embed, err := url.Parse(at.EmbedURL)
 	if err != nil || embed.Fragment != "token="+at.Token || embed.RawQuery != "" {
 		t.Fatalf("embed URL %s, %v", at.EmbedURL, err)
@@ -248,10 +248,14 @@ func TestServiceFrame(t *testing.T) {
 	r := s.request("GET", "http://"+embed.Host+"/", nil)
 	r.AddCookie(cookie)
 	resp, _ = s.send(noCookies(c), r)
-	if got := resp.Header.Get("Content-Security-Policy"); got != "frame-ancestors 'self' https://app.test http://localhost:8000" || resp.Header.Get("X-Frame-Options") != "" {
+	if got := resp.Header.Get("Content-Security-Policy"); got != "frame-ancestors 'self' https://app.test http://localhost:8000 https://[2001:db8::1]:8443" || resp.Header.Get("X-Frame-Options") != "" {
 		t.Errorf("status %d, %v", resp.StatusCode, resp.Header)
 	}
-	for _, origin := range []string{"http://app.test", "app.test", "https://a.test/x", "https://a.test;x", "https://u@a.test", "*", "null"} {
+	for _, origin := range []string{
+		"http://app.test", "app.test", "https://a.test/x", "https://a.test;x", "https://u@a.test", "*", "null",
+		"https://a.test:", "https://a.test:0", "https://a.test:65536", "https://a.test?", "https://*.test", "https://\u00e4.test", "https://a<b>.test",
+		"https://.", "https://a..test", "https://-a.test", "https://[::1%25eth0]",
+	} {
 		s.want(422, "POST", "/boxes/"+s.sb.Name+"/service-url", map[string]any{"port": 3000, "embed_origins": []string{origin}})
 	}
 }

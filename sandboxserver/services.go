@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -171,25 +172,37 @@ func (e *engine) loginTo(id string, port int) (s share, ok bool) {
 	return *b.shares[port], true
 }
 
-// embedOrigins checks origins of pages and writes them in the one way.
+// originHost is a host as it stands in an origin: a name in ASCII, or an
+// address, and maybe a port.
+var originHost = regexp.MustCompile(`^(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?$`)
+
+// embedOrigins checks origins of pages and writes them in the one way. They
+// become a part of a header.
 func embedOrigins(given []string) ([]string, error) {
 	var origins []string
 	for i, raw := range given {
 		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" ||
-			u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(raw, " \t\r\n;,*'\"") {
-			return nil, invalid("an origin is such as https://app.example.com", "embed_origins", i)
+		if err != nil || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+			return nil, notOrigin(i)
+		}
+		host := originHost.FindStringSubmatch(strings.ToLower(u.Host))
+		if host == nil || len(host[1]) == 5 && host[1] > "65535" {
+			return nil, notOrigin(i)
 		}
 		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 			return nil, invalid("an origin must be https, or http on localhost", "embed_origins", i)
 		}
-		origin := strings.ToLower(u.Scheme + "://" + u.Host)
+		origin := u.Scheme + "://" + host[0]
 		origin = strings.TrimSuffix(origin, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
 		if !slices.Contains(origins, origin) {
 			origins = append(origins, origin)
 		}
 	}
 	return origins, nil
+}
+
+func notOrigin(i int) error {
+	return invalid("an origin is such as https://app.example.com", "embed_origins", i)
 }
 
 // isLoopback reports whether a host name is of this machine, without asking
