@@ -121,8 +121,10 @@ func (s *Server) serviceGate(w http.ResponseWriter, r *http.Request, v serviceVi
 		return s.openGate(w, r, v)
 	case path == authPath && r.Method == http.MethodPost:
 		return s.postToken(w, r, v)
-	case path == authPath || path == embedPath:
+	case path == authPath:
 		return notAllowed(r.Method, http.MethodGet, http.MethodPost)
+	case path == embedPath:
+		return notAllowed(r.Method, http.MethodGet)
 	}
 	return problem(http.StatusNotFound, codeNotFound, "there is nothing at %s", r.URL.Path)
 }

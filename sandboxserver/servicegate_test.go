@@ -255,8 +255,26 @@ func TestServiceFrame(t *testing.T) {
 		"http://app.test", "app.test", "https://a.test/x", "https://a.test;x", "https://u@a.test", "*", "null",
 		"https://a.test:", "https://a.test:0", "https://a.test:65536", "https://a.test?", "https://*.test", "https://\u00e4.test", "https://a<b>.test",
 		"https://.", "https://a..test", "https://-a.test", "https://[::1%25eth0]",
+		"https://" + strings.Repeat("a.", 127) + "test", // would not fit in a cookie
 	} {
 		s.want(422, "POST", "/boxes/"+s.sb.Name+"/service-url", map[string]any{"port": 3000, "embed_origins": []string{origin}})
+	}
+}
+
+// TestServiceGateMethods: what the addresses of the gate take.
+func TestServiceGateMethods(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	at := s.shared(map[string]any{"port": 3000})
+	u, err := url.Parse(at.BrowserURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, allowed := range map[string]string{authPath: "GET, POST", embedPath: "GET"} {
+		resp, _ := s.send(s.browser(), s.request("DELETE", "http://"+u.Host+path, nil))
+		if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != allowed {
+			t.Errorf("%s: status %d, Allow %q, want %q", path, resp.StatusCode, resp.Header.Get("Allow"), allowed)
+		}
 	}
 }
 

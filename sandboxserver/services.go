@@ -176,6 +176,8 @@ func (e *engine) loginTo(id string, port int) (s share, ok bool) {
 // address, and maybe a port.
 var originHost = regexp.MustCompile(`^(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?$`)
 
+const maxHostname = 253 // characters
+
 // embedOrigins checks origins of pages and writes them in the one way. They
 // become a part of a header.
 func embedOrigins(given []string) ([]string, error) {
@@ -186,7 +188,7 @@ func embedOrigins(given []string) ([]string, error) {
 			return nil, notOrigin(i)
 		}
 		host := originHost.FindStringSubmatch(strings.ToLower(u.Host))
-		if host == nil || len(host[1]) == 5 && host[1] > "65535" {
+		if host == nil || len(u.Hostname()) > maxHostname || len(host[1]) == 5 && host[1] > "65535" {
 			return nil, notOrigin(i)
 		}
 		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {

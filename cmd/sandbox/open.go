@@ -65,7 +65,7 @@ The sandbox is one of LangSmith, or of the server in LANGSMITH_ENDPOINT.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.access, "access", "", "let people in who log in: restricted, workspace, or off for nobody any more")
+	flags.StringVar(&f.access, "access", "", "let people in who log in: restricted, workspace, or off to take that back and share by token")
 	flags.DurationVar(&f.expires, "expires", 0, "how long the address lets in, up to 24h; 10m by default")
 	flags.StringArrayVar(&f.embed, "embed", nil, "origin of a page that may show the service in a frame; may be repeated")
 	flags.BoolVar(&f.browser, "browser", false, "open the address; by default on a terminal on a desktop only")
