@@ -99,6 +99,8 @@
 // users here; so restricted and workspace mean the same. The service is told of
 // one user, "local", by X-Langsmith-User-Token; the key to check it with is at
 // /.well-known/jwks.json, and its issuer PublicURL, or else http://localhost.
+// Connections that a login let in end when it is taken back; what a token let
+// in goes on.
 //
 // A download link is a path of this server too, /dl/{token}/{name of the file}.
 // Tokens and links are signed with a key in the data directory, and so outlive
