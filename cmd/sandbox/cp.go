@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -240,8 +241,8 @@ func (c *copying) fileOut(ctx context.Context, from, to string) (err error) {
 	if info, statErr := os.Stat(to); statErr == nil && !info.Mode().IsRegular() {
 		return c.into(to, d, from)
 	}
-	part := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+".part")
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666) //nolint:gosec // as cp does, less the umask
+	part := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+"."+rand.Text()[:8]+".part")
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // as cp does, less the umask
 	if err != nil {
 		return err
 	}
