@@ -132,7 +132,7 @@ func (s *Sandbox) upload(ctx context.Context, path string, size int64, again boo
 		return writePathError(path, err)
 	}
 	body := func() io.ReadCloser {
-		return io.NopCloser(io.MultiReader(bytes.NewReader(head), content(), bytes.NewReader(tail)))
+		return uploadBody{io.MultiReader(bytes.NewReader(head), content(), bytes.NewReader(tail))}
 	}
 	rewind := func(_ context.Context, req *http.Request) error { //nolint:unparam // the generated client asks for an error
 		if size >= 0 {
@@ -150,6 +150,16 @@ func (s *Sandbox) upload(ctx context.Context, path string, size int64, again boo
 		return writePathError(path, err)
 	}
 	return nil
+}
+
+// uploadBody is a body that is sent in larger pieces than net/http would take.
+type uploadBody struct{ io.Reader }
+
+func (b uploadBody) Close() error { return nil }
+
+// WriteTo sends all of it.
+func (b uploadBody) WriteTo(w io.Writer) (int64, error) {
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{b.Reader}, make([]byte, writeBuffer))
 }
 
 // filePart returns what stands before and after the content of a multipart
