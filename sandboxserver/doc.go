@@ -140,7 +140,7 @@
 //   - CPU, memory and disk sizes count against the quotas and do not limit
 //     the processes; volumes are directories that grow as the disk allows.
 //   - Everything is created and changed by one user, "local".
-//   - There are no tunnels, and no proxy for what leaves a sandbox: proxy
+//   - There is no proxy for what leaves a sandbox: proxy
 //     configurations are kept and returned, not enforced. Registries are kept
 //     and nothing is pulled from them; those that log in with an AWS role are
 //     refused with status 501 and code NotSupported, like the costs of usage,
