@@ -3,10 +3,11 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 )
 
 // Dial connects to what listens on the host's loopback, which is that of the
@@ -24,8 +25,11 @@ func (b *processBox) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, e
 	within, release := during(ctx, b.leaving)
 	defer release()
 	conn, err := new(net.Dialer).DialContext(within, "tcp", addr.String())
-	if err != nil {
-		err = cmp.Or(context.Cause(within), err)
+	switch {
+	case err != nil && context.Cause(within) != nil:
+		err = context.Cause(within)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = context.DeadlineExceeded // the dialer has a timer of its own, which may be first
 	}
 	return conn, err
 }
