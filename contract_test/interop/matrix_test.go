@@ -1,0 +1,106 @@
+//go:build interop
+
+package interop
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/compatibility.md instead of comparing it")
+
+const matrixFile = "../../docs/compatibility.md"
+
+const matrixHead = `# What the official SDKs do with the local server
+
+Written by ` + "`make interop`" + `, which runs the official ` + "`langsmith`" + ` packages, unmodified and
+pinned by lock files, against ` + "`sandbox serve`" + `. "not offered" is what the server
+says it has not; an empty cell is a case that the client was not tried with.
+
+`
+
+// matrix holds docs/compatibility.md to the results, or writes it.
+func matrix(t *testing.T, results map[string][]line) {
+	t.Helper()
+	if len(results) < len(programs()) {
+		fmt.Fprintln(os.Stderr, "\n!!! INTEROP: NOT ALL CLIENTS WERE RUN: docs/compatibility.md is neither compared nor written")
+		return
+	}
+	if t.Failed() {
+		return // what is broken is no state to write down
+	}
+	got := render(results)
+	if *update {
+		if err := os.WriteFile(matrixFile, []byte(got), 0o644); err != nil { //nolint:gosec // a document
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(matrixFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("docs/compatibility.md is not what ran: make interop-update writes\n%s", got)
+	}
+}
+
+func render(results map[string][]line) string {
+	var out strings.Builder
+	out.WriteString(matrixHead)
+	out.WriteString("| Feature | Case |")
+	for _, p := range programs() {
+		fmt.Fprintf(&out, " %s %s |", p.client, p.version)
+	}
+	out.WriteString("\n|---|---|" + strings.Repeat("---|", len(programs())) + "\n")
+	for _, row := range rows(results) {
+		fmt.Fprintf(&out, "| %s | %s |", row.Feature, row.Case)
+		for _, p := range programs() {
+			fmt.Fprintf(&out, " %s |", cell(results[p.dir], row))
+		}
+		out.WriteString("\n")
+	}
+	return out.String()
+}
+
+// rows are the cases of all programs, each once, by feature in the order of
+// their first appearance.
+func rows(results map[string][]line) []line {
+	var features []string
+	cases := make(map[string][]line)
+	seen := make(map[line]bool)
+	for _, p := range programs() {
+		for _, l := range results[p.dir] {
+			row := line{Feature: l.Feature, Case: l.Case}
+			if seen[row] {
+				continue
+			}
+			seen[row] = true
+			if cases[l.Feature] == nil {
+				features = append(features, l.Feature)
+			}
+			cases[l.Feature] = append(cases[l.Feature], row)
+		}
+	}
+	var all []line
+	for _, f := range features {
+		all = append(all, cases[f]...)
+	}
+	return all
+}
+
+func cell(lines []line, row line) string {
+	for _, l := range lines {
+		if l.Feature != row.Feature || l.Case != row.Case {
+			continue
+		}
+		if l.OK {
+			return "yes"
+		}
+		return "not offered"
+	}
+	return ""
+}

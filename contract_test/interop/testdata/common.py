@@ -1,0 +1,124 @@
+"""Cases that both generations of the Python client have."""
+import socket, time
+from case import drop, equal, test, throws
+
+
+def fetch(port):
+    with socket.create_connection(("127.0.0.1", port), 30) as s:
+        s.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
+        data = b""
+        while piece := s.recv(65536):
+            data += piece
+    return data.rpartition(b"\r\n\r\n")[2]
+
+
+def serve(box):
+    box.write("/tmp/web/index.html", "hello")
+    handle = box.run("cd /tmp/web && exec python3 -u -m http.server 8000 2>&1", wait=False)
+    for chunk in handle:
+        if "Serving" in chunk.data:
+            return handle
+    raise AssertionError("the server in the sandbox ended")
+
+
+def both(sdk, client, box):
+    @test("commands", "run with environment and directory")
+    def _():
+        r = box.run("echo $A; pwd; echo oops >&2; exit 3", env={"A": "é"}, cwd="/tmp")
+        equal((r.stdout, r.stderr, r.exit_code), ("é\n/tmp\n", "oops\n", 3))
+
+    @test("commands", "stream by callbacks")
+    def _():
+        out, err = [], []
+        r = box.run("echo a; echo b >&2; echo c", on_stdout=out.append, on_stderr=err.append)
+        equal(("".join(out), "".join(err), r.exit_code), ("a\nc\n", "b\n", 0))
+
+    @test("commands", "stream by iteration")
+    def _():
+        handle = box.run("for i in 1 2 3; do echo $i; done", wait=False)
+        equal("".join(c.data for c in handle), "1\n2\n3\n")
+        equal(handle.result.exit_code, 0)
+
+    @test("commands", "input")
+    def _():
+        handle = box.run("read a; echo got $a", wait=False)
+        handle.send_input("one\n")
+        equal("".join(c.data for c in handle), "got one\n")
+
+    @test("commands", "kill")
+    def _():
+        handle = box.run("sleep 1000", wait=False)
+        handle.kill()
+        equal(handle.result.exit_code != 0, True)
+
+    @test("commands", "timeout")
+    def _():
+        throws(sdk.CommandTimeoutError, lambda: box.run("sleep 1000", timeout=1, wait=False).result)
+
+    @test("commands", "reconnect by itself while it iterates")
+    def _():
+        handle = box.run("echo first; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo last", wait=False)
+        out = ""
+        for chunk in handle:
+            out += chunk.data
+            if out == "first\n":
+                drop()
+                box.write("/tmp/go", "x")
+        equal((out, handle.result.exit_code), ("first\nlast\n", 0))
+
+    @test("commands", "reconnect from offsets")
+    def _():
+        handle = box.run("printf 0123456789", wait=False)
+        equal(handle.result.stdout, "0123456789")
+        equal("".join(c.data for c in box.reconnect(handle.command_id, stdout_offset=4)), "456789")
+
+    @test("commands", "PTY")
+    def _():
+        equal(box.run("test -t 0 && test -t 1 && echo yes", pty=True).stdout, "yes\r\n")
+
+    @test("files", "write and read text and bytes")
+    def _():
+        box.write("/tmp/deep/er/bytes", bytes(range(256)))
+        equal(box.read("/tmp/deep/er/bytes"), bytes(range(256)))
+        box.write("/tmp/text", "naïve\n")
+        equal(box.read("/tmp/text").decode(), "naïve\n")
+
+    @test("services", "a port by its URL and token")
+    def _():
+        handle = serve(box)
+        answer = box.service(8000).get("/index.html")
+        equal((answer.status_code, answer.text), (200, "hello"))
+        handle.kill()
+
+    @test("tunnels", "a port, with two connections")
+    def _():
+        handle = serve(box)
+        with box.tunnel(8000) as tunnel:
+            equal(fetch(tunnel.local_port), b"hello")
+            equal(fetch(tunnel.local_port), b"hello")
+        handle.kill()
+
+    @test("sandboxes", "stop and start")
+    def _():
+        client.stop_sandbox(box.name)
+        equal(client.get_sandbox_status(box.name).status, "stopped")
+        client.start_sandbox(box.name)
+        equal(client.get_sandbox(box.name).run("echo up").stdout, "up\n")
+
+    @test("errors", "authentication, not found")
+    def _():
+        from case import CONFIG
+        wrong = sdk.SandboxClient(**{**CONFIG, "api_key": "wrong"})
+        throws(sdk.SandboxAuthenticationError, wrong.list_sandboxes)
+        throws(sdk.ResourceNotFoundError, lambda: client.get_sandbox("none"))
+        throws(sdk.ResourceNotFoundError, lambda: box.read("/tmp/none"))
+
+    @test("snapshots", "capture, get, list, boot, delete")
+    def _():
+        box.write("/home/kept", "kept")
+        shot = client.capture_snapshot(box.name, "py-shot")
+        equal(client.get_snapshot(shot.id).status, "ready")
+        equal([s.id for s in client.list_snapshots() if s.name == "py-shot"], [shot.id])
+        with client.sandbox(snapshot_id=shot.id) as other:
+            equal(other.read("/home/kept"), b"kept")
+        client.delete_snapshot(shot.id)
