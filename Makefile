@@ -20,11 +20,11 @@ test: ## Run all tests: unit, contract, end to end; race detector on, offline.
 
 .PHONY: interop
 interop: ## Run the official SDKs, from their registries, against the local server.
-	$(GO) test -tags=interop -count=1 -timeout=30m ./contract_test/interop
+	$(GO) test -v -tags=interop -count=1 -timeout=30m ./contract_test/interop
 
 .PHONY: interop-update
 interop-update: ## Run them and write docs/compatibility.md.
-	$(GO) test -tags=interop -count=1 -timeout=30m ./contract_test/interop -update
+	$(GO) test -v -tags=interop -count=1 -timeout=30m ./contract_test/interop -update
 
 .PHONY: bench
 bench: ## Run the benchmarks; those against the floor client take BENCHROUNDS rounds each.

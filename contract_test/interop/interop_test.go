@@ -49,8 +49,10 @@ type line struct {
 	Error   string `json:"error"`
 }
 
-// TestInterop runs the official clients. A client that cannot be installed is
-// no failure, as registries come and go, but then the matrix is not compared.
+// TestInterop runs the official clients. A client whose registry is out of
+// reach is no failure, but said loudly, and then the matrix is not compared.
+//
+//nolint:paralleltest // a program that drops the connections drops those of all
 func TestInterop(t *testing.T) {
 	env := environment(t)
 	work := t.TempDir()
@@ -61,12 +63,33 @@ func TestInterop(t *testing.T) {
 	for _, p := range programs() {
 		dir := filepath.Join(work, p.dir)
 		if out, err := command(t, dir, nil, p.install, 5*time.Minute).CombinedOutput(); err != nil {
+			if !unreachable(err, string(out)) {
+				t.Errorf("%s %s: install: %v\n%s", p.client, p.version, err, out)
+			}
 			fmt.Fprintf(os.Stderr, "\n!!! INTEROP: %s %s WAS NOT RUN: cannot install it: %v\n%s\n", p.client, p.version, err, out)
 			continue
 		}
 		t.Run(p.dir, func(t *testing.T) { results[p.dir] = run(t, p, dir, env) })
 	}
 	matrix(t, results)
+}
+
+// unreachable: what installs is not here, or its registry is out of reach. A
+// package that is not the pinned one is neither.
+func unreachable(err error, out string) bool {
+	if errors.Is(err, exec.ErrNotFound) {
+		return true
+	}
+	for _, word := range []string{
+		"ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", // npm
+		"NewConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError", "ConnectionResetError", // pip
+		"python3: not found",
+	} {
+		if strings.Contains(out, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func run(t *testing.T, p program, dir string, env []string) []line {

@@ -3,6 +3,13 @@ import socket, time
 from case import drop, equal, test, throws
 
 
+def free_port():
+    """A tunnel listens on the port's own number by default, which others may have."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def fetch(port):
     with socket.create_connection(("127.0.0.1", port), 30) as s:
         s.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
@@ -21,7 +28,7 @@ def serve(box):
     raise AssertionError("the server in the sandbox ended")
 
 
-def both(sdk, client, box):
+def both(sdk, client, box, **stdin):
     @test("commands", "run with environment and directory")
     def _():
         r = box.run("echo $A; pwd; echo oops >&2; exit 3", env={"A": "é"}, cwd="/tmp")
@@ -41,15 +48,17 @@ def both(sdk, client, box):
 
     @test("commands", "input")
     def _():
-        handle = box.run("read a; echo got $a", wait=False)
+        handle = box.run("read a; echo got $a", wait=False, **stdin)
         handle.send_input("one\n")
         equal("".join(c.data for c in handle), "got one\n")
 
     @test("commands", "kill")
     def _():
         handle = box.run("sleep 1000", wait=False)
-        handle.kill()
-        equal(handle.result.exit_code != 0, True)
+        handle.command_id
+        handle.kill()  # the client ends its connection with it
+        throws(sdk.SandboxConnectionError, lambda: handle.result)
+        equal(box.reconnect(handle.command_id).result.exit_code, 137)
 
     @test("commands", "timeout")
     def _():
@@ -93,7 +102,7 @@ def both(sdk, client, box):
     @test("tunnels", "a port, with two connections")
     def _():
         handle = serve(box)
-        with box.tunnel(8000) as tunnel:
+        with box.tunnel(8000, local_port=free_port()) as tunnel:
             equal(fetch(tunnel.local_port), b"hello")
             equal(fetch(tunnel.local_port), b"hello")
         handle.kill()
