@@ -109,7 +109,10 @@ func run(t *testing.T, p program, dir string, env []string) []line {
 			continue
 		}
 		lines = append(lines, l)
-		if !l.OK && !notOffered(l) {
+		switch {
+		case notOffered(l):
+			fmt.Fprintf(os.Stderr, "!!! INTEROP: NOT OFFERED to %s %s: %s, %s: %s\n", p.client, p.version, l.Feature, l.Case, l.Error)
+		case !l.OK:
 			t.Errorf("%s, %s: %s", l.Feature, l.Case, l.Error)
 		}
 	}
@@ -121,7 +124,7 @@ func run(t *testing.T, p program, dir string, env []string) []line {
 
 // notOffered: the server says that it has no such thing. The matrix tells.
 func notOffered(l line) bool {
-	return !l.OK && (strings.Contains(l.Error, "not implemented") || strings.Contains(l.Error, "501"))
+	return !l.OK && (strings.Contains(l.Error, "not implemented") || strings.Contains(l.Error, "HTTP 501"))
 }
 
 func command(t *testing.T, dir string, env, args []string, limit time.Duration) *exec.Cmd {

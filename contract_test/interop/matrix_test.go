@@ -20,6 +20,17 @@ Written by ` + "`make interop`" + `, which runs the official ` + "`langsmith`" +
 pinned by lock files, against ` + "`sandbox serve`" + `. "not offered" is what the server
 says it has not; an empty cell is a case that the client was not tried with.
 
+What the clients do whatever the server says:
+
+- JavaScript 0.5.9 reads the body of a 422 twice and fails at that with a
+  ` + "`TypeError`" + `: its validation error is out of reach. A server that cannot be
+  reached is fetch's own error.
+- JavaScript 0.12.0 loses input that is sent to a command it has reattached to, until
+  the first chunk of output is read.
+- Python closes the connection as it kills a command: the handle's result is an
+  error, and the exit code is known by reconnecting.
+- Python's tunnels listen on the number of the remote port unless told otherwise.
+
 `
 
 // matrix holds docs/compatibility.md to the results, or writes it.

@@ -1,6 +1,6 @@
 """Cases that both generations of the Python client have."""
-import socket, time
-from case import drop, equal, test, throws
+import asyncio, socket
+from case import CONFIG, drop, equal, test, throws
 
 
 def free_port():
@@ -116,7 +116,6 @@ def both(sdk, client, box, **stdin):
 
     @test("errors", "authentication, not found")
     def _():
-        from case import CONFIG
         wrong = sdk.SandboxClient(**{**CONFIG, "api_key": "wrong"})
         throws(sdk.SandboxAuthenticationError, wrong.list_sandboxes)
         throws(sdk.ResourceNotFoundError, lambda: client.get_sandbox("none"))
@@ -131,3 +130,60 @@ def both(sdk, client, box, **stdin):
         with client.sandbox(snapshot_id=shot.id) as other:
             equal(other.read("/home/kept"), b"kept")
         client.delete_snapshot(shot.id)
+
+
+def asynchronous(sdk, create):
+    """Cases of the asynchronous client; create is given one, and makes a sandbox."""
+    @test("commands", "async: run, stream, reconnect by itself")
+    async def _():
+        client = sdk.AsyncSandboxClient(**CONFIG)
+        async with await create(client) as box:
+            r = await box.run("echo out; echo err >&2; exit 3")
+            equal((r.stdout, r.stderr, r.exit_code), ("out\n", "err\n", 3))
+            handle = await box.run(
+                "echo first; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo last", wait=False)
+            out = ""
+            async for chunk in handle:
+                out += chunk.data
+                if out == "first\n":
+                    await asyncio.to_thread(drop)
+                    await box.write("/tmp/go", "x")
+            equal((out, (await handle.result).exit_code), ("first\nlast\n", 0))
+        await client.aclose()
+
+    @test("files", "async: write and read")
+    async def _():
+        client = sdk.AsyncSandboxClient(**CONFIG)
+        async with await create(client) as box:
+            await box.write("/tmp/bytes", bytes(range(256)))
+            equal(await box.read("/tmp/bytes"), bytes(range(256)))
+        await client.aclose()
+
+    @test("services", "async: a port by its URL and token")
+    async def _():
+        client = sdk.AsyncSandboxClient(**CONFIG)
+        async with await create(client) as box:
+            handle = await aserve(box)
+            answer = await (await box.service(8000)).get("/index.html")
+            equal((answer.status_code, answer.text), (200, "hello"))
+            await handle.kill()
+        await client.aclose()
+
+    @test("tunnels", "async: a port")
+    async def _():
+        client = sdk.AsyncSandboxClient(**CONFIG)
+        async with await create(client) as box:
+            handle = await aserve(box)
+            async with await box.tunnel(8000, local_port=free_port()) as tunnel:
+                equal(await asyncio.to_thread(fetch, tunnel.local_port), b"hello")
+            await handle.kill()
+        await client.aclose()
+
+
+async def aserve(box):
+    await box.write("/tmp/web/index.html", "hello")
+    handle = await box.run("cd /tmp/web && exec python3 -u -m http.server 8000 2>&1", wait=False)
+    async for chunk in handle:
+        if "Serving" in chunk.data:
+            return handle
+    raise AssertionError("the server in the sandbox ended")

@@ -92,7 +92,7 @@ await test("errors", "in use", () =>
     });
     await client.deleteVolume("j1-used");
   }));
-await test("errors", "validation: pool of a template with volumes", () =>
+await test("errors", "refused: pool of a template with volumes", () =>
   throws(sdk.LangSmithSandboxError, () =>
     client.createPool("j1-bad", { templateName: "j1-user", replicas: 1 })));
 await test("errors", "already exists", () =>

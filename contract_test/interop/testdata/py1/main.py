@@ -1,7 +1,7 @@
 import sys
 sys.path.insert(0, "..")
 from case import CONFIG, SMALL, equal, test, throws
-from common import both
+from common import asynchronous, both
 import langsmith.sandbox as sdk
 
 client = sdk.SandboxClient(**CONFIG)
@@ -49,6 +49,8 @@ def _():
     equal("p1-pool" in [p.name for p in client.list_pools()], True)
     client.delete_pool("p1-pool")
 
+
+asynchronous(sdk, lambda c: c.sandbox("p1"))
 
 with client.sandbox("p1", name="p1-box") as box:
     both(sdk, client, box)

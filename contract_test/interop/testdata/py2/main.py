@@ -1,7 +1,7 @@
 import sys
 sys.path.insert(0, "..")
 from case import CONFIG, equal, test
-from common import both, fetch, free_port
+from common import asynchronous, both
 import langsmith.sandbox as sdk
 
 client = sdk.SandboxClient(**CONFIG)
@@ -22,20 +22,7 @@ async def _():
     await client.aclose()
 
 
-@test("tunnels", "async: a port")
-async def _():
-    import asyncio
-    client = sdk.AsyncSandboxClient(**CONFIG)
-    async with await client.sandbox() as box:
-        await box.write("/tmp/web/index.html", "hello")
-        handle = await box.run("cd /tmp/web && exec python3 -u -m http.server 8000 2>&1", wait=False)
-        async for chunk in handle:
-            if "Serving" in chunk.data:
-                break
-        async with await box.tunnel(8000, local_port=free_port()) as tunnel:
-            equal(await asyncio.to_thread(fetch, tunnel.local_port), b"hello")
-        await handle.kill()
-    await client.aclose()
+asynchronous(sdk, lambda c: c.sandbox())
 
 
 with client.sandbox(name="p2-box") as box:
