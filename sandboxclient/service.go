@@ -32,7 +32,8 @@ const serviceTokenHeader = "X-Langsmith-Sandbox-Service-Token"
 // and are refused, as [ErrInvalid], for any other address. They carry neither
 // the API key nor the headers of the client, are not repeated, and their
 // answers are passed on as they are, whatever the status. Connections, such as
-// those of WebSockets, work as well. A Service is safe for concurrent use and
+// those of WebSockets, work as well. Where people log in there is no token, and
+// the service answers such a request with 401. A Service is safe for concurrent use and
 // needs no closing.
 type Service struct {
 	sb     *Sandbox

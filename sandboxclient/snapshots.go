@@ -61,6 +61,9 @@ func (s *Snapshots) made(ctx context.Context, op operation, wait *WaitOptions, s
 	if err != nil || pointed(wait).NoWait {
 		return made, err
 	}
+	if made.ID == "" {
+		return nil, &APIError{Op: op.name, Name: op.resource, Message: "the answer has no id to wait for", kinds: kinds(ErrProtocol, ErrOutcomeUnknown)}
+	}
 	return s.wait(ctx, *made, wait)
 }
 

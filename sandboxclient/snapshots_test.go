@@ -218,3 +218,13 @@ func TestImageConfig(t *testing.T) {
 		t.Errorf("sent %s, error %v", body, err)
 	}
 }
+
+// TestSnapshotWithoutID: there is nothing to wait for, and something was made.
+func TestSnapshotWithoutID(t *testing.T) {
+	t.Parallel()
+	f := &fake{answer: always(201, `{"name":"env","status":"building"}`)}
+	_, err := client(t, f).Snapshots.Create(t.Context(), &image, nil)
+	if !errors.Is(err, sandboxclient.ErrProtocol) || !errors.Is(err, sandboxclient.ErrOutcomeUnknown) {
+		t.Errorf("got %v", err)
+	}
+}
