@@ -2,14 +2,16 @@ package contract_test
 
 import (
 	"context"
-	"encoding/binary"
-	"io"
+	"database/sql"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/lib/pq"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 	"github.com/langsandbox/sandbox-go/sandboxtest"
@@ -73,11 +75,62 @@ func TestPostgres(t *testing.T) {
 	if out, err := psql.CombinedOutput(); err != nil || !strings.Contains(string(out), "100000|5000050000|10000000") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if got := query(t, sb, "select sum(n) from t"); !strings.Contains(got, "5000050000") {
-		t.Errorf("answer %q", got)
+	queryDriver(t, sb)
+}
+
+// inside dials for the driver.
+type inside struct{ sb *sandboxclient.Sandbox }
+
+func (d inside) Dial(network, address string) (net.Conn, error) {
+	return d.DialTimeout(network, address, time.Minute)
+}
+
+func (d inside) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
+}
+
+func (d inside) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return d.sb.DialContext(ctx, network, address)
+}
+
+// queryDriver uses the database through database/sql, by several connections
+// at once.
+func queryDriver(t *testing.T, sb *sandboxclient.Sandbox) {
+	t.Helper()
+	connector, err := pq.NewConnector("host=localhost port=5432 user=me dbname=postgres sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := query(t, sb, "select s from t"); strings.Count(got, strings.Repeat("x", 100)) != 100000 {
-		t.Errorf("%d bytes of answer", len(got))
+	connector.Dialer(inside{sb})
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			var sum int
+			if err := db.QueryRowContext(t.Context(), "select sum(n) from t where n <= $1", 1000).Scan(&sum); err != nil || sum != 500500 {
+				t.Errorf("sum %d, %v", sum, err)
+			}
+		})
+	}
+	all.Wait()
+	rows, err := db.QueryContext(t.Context(), "select s from t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil || len(text) != 100 {
+			t.Fatalf("%q, %v", text, err)
+		}
+		n++
+	}
+	if err := rows.Err(); err != nil || n != 100000 {
+		t.Errorf("%d rows, %v", n, err)
 	}
 }
 
@@ -94,29 +147,4 @@ func awaitPostgres(t *testing.T, sb *sandboxclient.Sandbox) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// query speaks just enough of the database's protocol for one question.
-func query(t *testing.T, sb *sandboxclient.Sandbox, sql string) string {
-	t.Helper()
-	conn, err := sb.DialContext(t.Context(), "tcp", "localhost:5432")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(time.Minute))
-	message := func(kind string, body string) {
-		b := binary.BigEndian.AppendUint32([]byte(kind), uint32(len(body)+4))
-		if _, err := conn.Write(append(b, body...)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	message("", "\x00\x03\x00\x00user\x00me\x00database\x00postgres\x00\x00")
-	message("Q", sql+"\x00")
-	message("X", "")
-	answer, err := io.ReadAll(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(answer)
 }
