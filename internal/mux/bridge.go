@@ -41,7 +41,11 @@ func in(st *Stream, conn net.Conn, ready func() error) error {
 		}
 	}
 	_, err := io.Copy(conn, st)
-	if half, ok := conn.(interface{ CloseWrite() error }); ok && err == nil {
+	if err != nil {
+		st.Reset() // nobody takes what comes
+		return nil
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 	return nil

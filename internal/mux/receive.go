@@ -82,15 +82,23 @@ func (s *Session) find(h header) (*Stream, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	if len(s.streams) >= s.cfg.MaxStreams {
+	if len(s.streams) >= s.cfg.MaxStreams || s.serving >= 2*s.cfg.MaxStreams {
 		s.enqueue(header{typeWindow, flagRST, h.stream, 0})
 		return nil, s.await(maxQueue)
 	}
 	st = newStream(s, h.stream)
 	s.streams[h.stream] = st
 	s.enqueue(header{typeWindow, flagACK, h.stream, 0})
-	s.loops.Go(func() { s.cfg.Accept(st) })
+	s.serving++
+	s.loops.Go(func() { s.serve(st) })
 	return st, s.await(maxQueue)
+}
+
+func (s *Session) serve(st *Stream) {
+	s.cfg.Accept(st)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving--
 }
 
 // receive takes a payload in.

@@ -40,7 +40,8 @@ type Config struct {
 	// own with each stream that the client opens, and closes it. The session
 	// is not over before it returns.
 	Accept func(*Stream)
-	// MaxStreams bounds the open streams; 0 means no bound.
+	// MaxStreams bounds the open streams; 0 means no bound. Calls of Accept
+	// may be twice as many: some are not done yet with what the peer broke off.
 	MaxStreams int
 	// KeepAlive is the pause between pings, and how long an answer may take;
 	// 0 means 30 seconds.
@@ -58,6 +59,7 @@ type Session struct {
 	mu      sync.Mutex
 	streams map[uint32]*Stream
 	next    uint32
+	serving int // calls of Accept
 	err     error
 	told    bool        // the peer is told of the end
 	hurry   *time.Timer // breaks the end off
@@ -84,7 +86,7 @@ func New(conn Conn, cfg Config) *Session {
 		s.cfg.KeepAlive = defaultKeepAlive
 	}
 	if s.cfg.MaxStreams <= 0 {
-		s.cfg.MaxStreams = 1 << 30
+		s.cfg.MaxStreams = 1 << 29
 	}
 	s.room.L, s.work.L = &s.mu, &s.mu
 	s.pings.timer = time.AfterFunc(s.cfg.KeepAlive, s.keepAlive)

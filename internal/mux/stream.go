@@ -78,6 +78,9 @@ func (st *Stream) Read(p []byte) (int, error) {
 			return 0, nil
 		case st.received.size > 0:
 			n := st.received.read(p)
+			if st.received.size > 0 {
+				st.readable.Signal() // for who else waits
+			}
 			st.consumed += uint32(n) //nolint:gosec // within the window
 			st.grant()
 			return n, nil
