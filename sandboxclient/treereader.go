@@ -95,9 +95,6 @@ func (r *treeReader) entry(name string, header *tar.Header, content io.Reader) e
 		}
 		return r.dir(name, header)
 	}
-	if ok, err := r.clear(name); err != nil || !ok {
-		return err
-	}
 	switch header.Typeflag {
 	case tar.TypeReg:
 		if sparse(header) {
@@ -177,7 +174,8 @@ func (r *treeReader) parents(name string) (bool, error) {
 	return true, nil
 }
 
-// clear removes what is in the way of a file. Directories stay.
+// clear removes what is in the way of a file that is to be made. Directories
+// stay.
 func (r *treeReader) clear(name string) (bool, error) {
 	if ok, err := r.parents(name); err != nil || !ok {
 		return ok, err
@@ -196,6 +194,9 @@ func (r *treeReader) clear(name string) (bool, error) {
 }
 
 func (r *treeReader) file(name string, header *tar.Header, content io.Reader) error {
+	if ok, err := r.clear(name); err != nil || !ok {
+		return err
+	}
 	f, err := r.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -240,13 +241,16 @@ func (r *treeReader) symlink(name string, header *tar.Header) error {
 		r.leave(name, fmt.Sprintf("links to %q", target))
 		return nil
 	}
+	if ok, err := r.clear(name); err != nil || !ok {
+		return err
+	}
 	return r.root.Symlink(filepath.FromSlash(target), name)
 }
 
 // link makes a second name of a file that was copied before.
 func (r *treeReader) link(name string, header *tar.Header) error {
 	target, ok := entryName(header.Linkname)
-	if ok {
+	if ok = ok && target != name; ok {
 		info, err := r.root.Lstat(target)
 		ok = err == nil && info.Mode().IsRegular() && r.take.takes(target)
 	}
@@ -259,6 +263,9 @@ func (r *treeReader) link(name string, header *tar.Header) error {
 	if !ok {
 		r.leave(name, fmt.Sprintf("is another name of %q, which is not copied", header.Linkname))
 		return nil
+	}
+	if ok, err := r.clear(name); err != nil || !ok {
+		return err
 	}
 	return r.root.Link(target, name)
 }

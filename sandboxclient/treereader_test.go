@@ -173,6 +173,27 @@ func TestLinksThatWereThere(t *testing.T) {
 }
 
 // TestSparseFiles: a few bytes do not become many.
+// TestLeftOutStays: what is left out replaces nothing.
+func TestLeftOutStays(t *testing.T) {
+	t.Parallel()
+	data := archive(t, "link a /etc/passwd\npipe b\nsame c nothing\nsame d d\nlink e \nfile f")
+	dir, err := unpack(t, data, func(dir string) {
+		for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if !errors.Is(err, ErrUnsafe) {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"a": "mine", "b": "mine", "c": "mine", "d": "mine", "e": "mine", "f": "evil"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != want || err != nil {
+			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
 func TestSparseFiles(t *testing.T) {
 	t.Parallel()
 	if !sparse(&tar.Header{PAXRecords: map[string]string{"GNU.sparse.realsize": "1099511627776"}}) || sparse(&tar.Header{PAXRecords: map[string]string{"mtime": "1"}}) {
