@@ -90,6 +90,7 @@ func dialTunnel(ctx context.Context, sb runtime.Sandbox, st *mux.Stream) (net.Co
 	}
 	ctx, cancel := context.WithTimeout(ctx, tunnelDialTimeout)
 	defer cancel()
+	st.OnReset(cancel) // nobody waits any more
 	target, err := sb.Dial(ctx, "tcp", net.JoinHostPort("localhost", strconv.Itoa(port)))
 	switch {
 	case errors.Is(err, runtime.ErrNotAllowed):

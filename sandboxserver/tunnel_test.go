@@ -141,3 +141,31 @@ func TestTunnelHandshake(t *testing.T) {
 		t.Errorf("no key: %d", got)
 	}
 }
+
+// TestTunnelDialEndsWithStream: nobody dials for a stream that was broken off.
+func TestTunnelDialEndsWithStream(t *testing.T) {
+	t.Parallel()
+	dialing, over := make(chan struct{}), make(chan struct{})
+	session, _ := newTunnel(t, func(ctx context.Context, _, _ string) (net.Conn, error) {
+		close(dialing)
+		<-ctx.Done()
+		if errors.Is(ctx.Err(), context.Canceled) {
+			close(over)
+		}
+		return nil, ctx.Err()
+	})
+	st, err := session.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Write([]byte{1, 0, 80}); err != nil {
+		t.Fatal(err)
+	}
+	<-dialing
+	st.Reset()
+	select {
+	case <-over:
+	case <-time.After(30 * time.Second):
+		t.Error("it was dialed on")
+	}
+}
