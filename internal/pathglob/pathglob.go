@@ -30,12 +30,31 @@ func Parse(text string) (Pattern, error) {
 		if part == AnyDepth {
 			continue
 		}
-		parts[i] = strings.ReplaceAll(part, "[!", "[^")
+		parts[i] = carets(part)
 		if _, err := path.Match(parts[i], ""); err != nil {
 			return nil, ErrPattern
 		}
 	}
 	return slices.CompactFunc(parts, func(a, b string) bool { return a == AnyDepth && b == AnyDepth }), nil
+}
+
+// carets writes [!...] as path.Match has it, and nothing else.
+func carets(part string) string {
+	b := []byte(part)
+	inside := false
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] == '\\':
+			i++
+		case inside:
+			inside = b[i] != ']'
+		case b[i] == '[':
+			if inside = true; i+1 < len(b) && b[i+1] == '!' {
+				b[i+1] = '^'
+			}
+		}
+	}
+	return string(b)
 }
 
 // Places are where in a pattern one can be, in order.
