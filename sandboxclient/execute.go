@@ -140,8 +140,12 @@ func (s *Sandbox) dataplane(op *operation) (*gen.Client, error) {
 	return &gen.Client{Server: base.String() + "/", Client: s.c.doer}, nil
 }
 
-// dataplaneBase parses a data-plane address.
+// dataplaneBase parses a data-plane address. One that is that of its WebSocket
+// is that of its HTTP as well.
 func (c *Client) dataplaneBase(raw string) (*url.URL, error) {
+	if rest, ok := strings.CutPrefix(raw, "ws"); ok && (strings.HasPrefix(rest, "://") || strings.HasPrefix(rest, "s://")) {
+		raw = "http" + rest
+	}
 	return c.safeBase("data-plane URL", raw)
 }
 
