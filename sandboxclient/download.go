@@ -64,6 +64,28 @@ func (r Range) check(ck *checks) {
 	}
 }
 
+// is reports whether a part is what the range asks for, or as much of that as
+// there is.
+func (r Range) is(p placed) bool {
+	from, to := r.start, p.total // to is -1 if that is not known
+	switch r.kind {
+	case rangeAll:
+		return false
+	case rangeFrom:
+	case rangePart:
+		if to < 0 {
+			return p.start == from && p.end <= from+r.length
+		}
+		to = min(from+r.length, to)
+	case rangeLast:
+		if to < 0 {
+			return p.end-p.start <= r.length
+		}
+		from = max(0, to-r.length)
+	}
+	return p.start == from && (to < 0 || p.end == to)
+}
+
 // DownloadOptions says what to read, and when. A nil pointer is the zero value.
 type DownloadOptions struct {
 	// Range is the part to read; the zero value is all.
@@ -145,28 +167,33 @@ func (s *Sandbox) open(ctx context.Context, path string, o DownloadOptions) (*Do
 	if err != nil {
 		return nil, err
 	}
-	if err := d.begin(path, resp); err != nil {
+	if err := d.begin(path, resp, o); err != nil {
 		return nil, errors.Join(err, resp.Body.Close())
 	}
 	return d, nil
 }
 
 // begin notes what the first answer says.
-func (d *Download) begin(path string, resp *http.Response) error {
+func (d *Download) begin(path string, resp *http.Response, o DownloadOptions) error {
 	d.body, d.info = resp.Body, fileInfo(path, resp)
 	d.end = resp.ContentLength
 	switch resp.StatusCode {
 	case http.StatusNotModified:
+		if o.IfNoneMatch == "" {
+			return d.op.broken(resp, "", errUnasked, ErrProtocol)
+		}
 		d.notModified, d.end, d.info.size = true, 0, -1
 	case http.StatusPartialContent:
 		r, ok := contentRange(resp.Header.Get("Content-Range"))
-		if !ok {
+		if !ok || !o.Range.is(r) {
 			return d.op.broken(resp, "", fmt.Errorf("a part with the Content-Range %q", resp.Header.Get("Content-Range")), ErrProtocol)
 		}
 		d.partial, d.start, d.pos, d.end = true, r.start, r.start, r.end
 	}
 	return nil
 }
+
+var errUnasked = errors.New("the file is said not to have changed, which nobody asked for")
 
 // request asks for the file or a part of it.
 func (d *Download) request(p gen.DownloadParams) (*http.Response, error) {
@@ -192,11 +219,14 @@ func (d *Download) Read(p []byte) (int, error) {
 		if n > 0 {
 			d.failures = 0
 		}
-		switch {
+		switch over := d.pos - d.end; {
+		case d.end >= 0 && over > 0:
+			d.err = readPathError(d.info.path, &APIError{Op: d.op.name, Name: d.op.resource, Message: "more came than the part that was announced", kinds: kinds(ErrProtocol)})
+			return n - int(over), d.err
 		case err == nil:
 			return n, nil
-		case errors.Is(err, io.EOF) && (d.end < 0 || d.pos >= d.end):
-			d.err = io.EOF
+		case d.end >= 0 && over == 0, d.end < 0 && errors.Is(err, io.EOF):
+			d.err = io.EOF // also if the connection is lost just then
 			return n, io.EOF
 		case errors.Is(err, io.EOF):
 			err = io.ErrUnexpectedEOF
