@@ -106,8 +106,8 @@ func (s *Server) removeTemp() error {
 	if s.temp == "" {
 		return nil
 	}
-	// Directories in snapshots may be ones that their owner cannot enter.
-	return errors.Join(runtime.RemoveSnapshot(filepath.Join(s.temp, "snapshots")), os.RemoveAll(s.temp))
+	// Sandboxes made what is in volumes and snapshots.
+	return runtime.RemoveTree(s.temp)
 }
 
 // APIKey returns the key that clients must send.

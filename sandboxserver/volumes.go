@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 // storageClass is what volumes report: a directory of this machine.
@@ -209,7 +210,7 @@ func (e *engine) deleteVolume(name string) error {
 	}); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := runtime.RemoveTree(dir); err != nil {
 		return internalError("the volume is deleted, but its files could not all be removed", err)
 	}
 	return nil

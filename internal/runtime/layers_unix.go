@@ -87,11 +87,11 @@ func (l *layers) template() string {
 }
 
 func (l *layers) clear() error {
-	return errors.Join(removeTree(l.path("")), removeTree(l.template()))
+	return errors.Join(RemoveTree(l.path("")), RemoveTree(l.template()))
 }
 
 func (l *layers) remove(id string) error {
-	return removeTree(l.path(id))
+	return RemoveTree(l.path(id))
 }
 
 // close removes what is left and gives the directory up.
@@ -102,20 +102,4 @@ func (l *layers) close() error {
 		os.Remove(l.dir) // stays when someone else put something there
 	}
 	return err
-}
-
-// removeTree removes a directory that nothing runs in any more, with the
-// directories in it that its owner may not read.
-func removeTree(dir string) error {
-	err := os.RemoveAll(dir)
-	if !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() && err == nil {
-			_ = os.Chmod(name, 0o700)
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
 }

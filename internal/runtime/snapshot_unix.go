@@ -17,7 +17,7 @@ import (
 // RemoveSnapshot removes what Capture made. It is no error when there is
 // nothing.
 func RemoveSnapshot(dir string) error {
-	return errors.Join(removeTree(dir), removeTree(dir+partial))
+	return errors.Join(RemoveTree(dir), RemoveTree(dir+partial))
 }
 
 // copyTree copies the contents of a directory into an empty one.
@@ -75,7 +75,7 @@ func whole(dir string, fill func(partial string) error) error {
 		return fmt.Errorf("%s: %w", dir, errors.Join(err, fs.ErrExist))
 	}
 	temp := dir + partial
-	if err := removeTree(temp); err != nil {
+	if err := RemoveTree(temp); err != nil {
 		return err
 	}
 	err := os.Mkdir(temp, 0o700)
@@ -86,7 +86,7 @@ func whole(dir string, fill func(partial string) error) error {
 		err = os.Rename(temp, dir)
 	}
 	if err != nil {
-		return errors.Join(err, removeTree(temp))
+		return errors.Join(err, RemoveTree(temp))
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func nobody(string) error { return nil }
 // fill makes the directory of a sandbox that begins with a snapshot.
 func (r *processRuntime) fill(ctx context.Context, dir, base string) error {
 	parts := []part{{src: filepath.Join(base, snapshotRoot), dst: dir + partial}}
-	err := removeTree(parts[0].dst)
+	err := RemoveTree(parts[0].dst)
 	if err == nil {
 		_, err = copyParts(ctx, treecopy.Copy, nobody, treecopy.Options{}, parts)
 	}
@@ -125,7 +125,7 @@ func (r *processRuntime) fill(ctx context.Context, dir, base string) error {
 		err = os.Rename(parts[0].dst, dir)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("files of the snapshot: %w", err), removeTree(parts[0].dst))
+		return errors.Join(fmt.Errorf("files of the snapshot: %w", err), RemoveTree(parts[0].dst))
 	}
 	return nil
 }

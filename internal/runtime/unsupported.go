@@ -8,6 +8,9 @@ import (
 	"runtime"
 )
 
+// RemoveTree removes a directory.
+func RemoveTree(dir string) error { return os.RemoveAll(dir) }
+
 // RemoveSnapshot removes what no runtime here has made.
 func RemoveSnapshot(dir string) error { return os.RemoveAll(dir) }
 
