@@ -149,8 +149,12 @@ func (b *fakeBox) Done() <-chan struct{} { return b.done }
 func (b *fakeBox) Close() error          { b.end(); return nil }
 func (b *fakeBox) end()                  { b.once.Do(func() { close(b.done) }) }
 
-// Capture makes a directory, as large as the test says.
+// Capture makes a directory, as large as the test says. The files of a sandbox
+// that was started again are the later one's.
 func (b *fakeBox) Capture(ctx context.Context, spec runtime.CaptureSpec) (runtime.Captured, error) {
+	if b.f.find(b.spec.ID) != b {
+		return runtime.Captured{}, runtime.ErrClosed
+	}
 	b.f.mu.Lock()
 	capture := b.f.capture
 	b.f.mu.Unlock()

@@ -57,9 +57,10 @@ func (e *engine) enterSnapshot(s *snapshot) {
 	e.takeTag(s)
 }
 
-// built enters what became of a snapshot.
+// built enters what became of a snapshot. Nobody waits for it, who could be
+// told that it was not saved.
 func (e *engine) built(s *snapshot, used int64, failure error) error {
-	return e.do(func() error {
+	err := e.do(func() error {
 		if s.status != gen.SnapshotBuilding {
 			return nil // deleted meanwhile
 		}
@@ -72,6 +73,10 @@ func (e *engine) built(s *snapshot, used int64, failure error) error {
 		}
 		return nil
 	})
+	if err != nil && !errors.Is(err, errClosing) {
+		e.log.Warn("snapshot is made, but not saved", "snapshot", s.id, "error", err)
+	}
+	return err
 }
 
 // captureProblem says why a capture failed, without paths of the host.
@@ -184,7 +189,7 @@ func merged(labels, over map[string]string) map[string]string {
 func (e *engine) capture(s *snapshot, b *box) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	s.stop = cancel
-	sb, spec := b.sb, runtime.CaptureSpec{Dir: e.snapshotDir(s.id), Limit: s.disk}
+	spec := runtime.CaptureSpec{Dir: e.snapshotDir(s.id), Limit: s.disk}
 	s.last = e.begin(b.last, func() error {
 		defer cancel()
 		select {
@@ -192,10 +197,46 @@ func (e *engine) capture(s *snapshot, b *box) {
 		case <-ctx.Done():
 			return e.built(s, 0, ctx.Err())
 		}
-		got, err := sb.Capture(ctx, spec)
+		got, err := e.copyOf(ctx, b, spec)
 		<-e.copies
 		return e.built(s, got.Bytes, err)
 	})
+}
+
+// copyOf captures the files of a sandbox, whoever has them: one that was
+// stopped and started since the capture was asked for has the same files.
+func (e *engine) copyOf(ctx context.Context, b *box, spec runtime.CaptureSpec) (runtime.Captured, error) {
+	e.mu.Lock()
+	sb := b.sb
+	e.mu.Unlock()
+	for {
+		got, err := sb.Capture(ctx, spec)
+		if !errors.Is(err, runtime.ErrClosed) {
+			return got, err
+		}
+		next := e.successor(ctx, b, sb)
+		if next == nil {
+			return got, err
+		}
+		sb = next
+	}
+}
+
+// successor is the sandbox that took the files of another one over, or nil.
+func (e *engine) successor(ctx context.Context, b *box, sb runtime.Sandbox) runtime.Sandbox {
+	e.mu.Lock()
+	starting := b.last
+	wait := b.status == gen.StatusProvisioning && b.sb == sb
+	e.mu.Unlock()
+	if wait && starting.wait(ctx) != nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if b.status == gen.StatusDeleting || b.sb == sb {
+		return nil
+	}
+	return b.sb
 }
 
 // snapshotOf is what a sandbox was made of, or nil. mu is held.

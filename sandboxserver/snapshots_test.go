@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -319,6 +321,82 @@ func TestCapturesWait(t *testing.T) {
 	if n := <-most; n > 4 {
 		t.Errorf("%d at once", n)
 	}
+}
+
+// TestCaptureAfterRestart stops and starts a sandbox while its capture waits
+// for its turn: the files are the same, and are captured. Those of
+// one that only stops are, too.
+func TestCaptureAfterRestart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.box(map[string]any{"name": "x"})
+	b.box(map[string]any{"name": "y"})
+	e := b.server.engine
+	for range cap(e.copies) {
+		e.copies <- struct{}{}
+	}
+	again := decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/x/snapshot", `{"name":"again"}`))
+	never := decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/y/snapshot", `{"name":"never"}`))
+	for _, name := range []string{"x", "y"} {
+		b.want(204, "POST", "/boxes/"+name+"/stop", nil)
+	}
+	started, release := make(chan bool, 2), make(chan bool)
+	b.fake.onCreate(func(context.Context, runtime.Spec) error {
+		started <- true
+		<-release
+		return nil
+	})
+	b.want(202, "POST", "/boxes/x/start", nil)
+	<-started
+	for range cap(e.copies) {
+		<-e.copies
+	}
+	close(release)
+	if got := b.built(again); got.Status != gen.SnapshotReady {
+		t.Errorf("%+v", got)
+	}
+	b.fake.onCreate(nil)
+	if got := b.built(never); got.Status != gen.SnapshotReady {
+		t.Errorf("of the stopped one: %+v", got)
+	}
+}
+
+// TestCaptureNotSaved says that a snapshot could not be entered on disk, since
+// nobody waits for the capture.
+func TestCaptureNotSaved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	logged := make(logLines, 100)
+	b := newBench(t, func(c *Config) { c.Dir = dir }, logTo(logged))
+	b.box(map[string]any{"name": "x"})
+	b.fake.capture = func(context.Context, runtime.CaptureSpec) (runtime.Captured, error) {
+		b.server.engine.records.mu.Lock()
+		defer b.server.engine.records.mu.Unlock()
+		b.server.engine.records.file = filepath.Join(dir, "none", recordsName)
+		return runtime.Captured{}, nil
+	}
+	s := b.captured("x", map[string]any{"name": "s"})
+	for {
+		select {
+		case line := <-logged:
+			if strings.Contains(line, "not saved") && strings.Contains(line, s.ID) {
+				return
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing was logged in time")
+		}
+	}
+}
+
+// logLines are what a server logs.
+type logLines chan string
+
+func (l logLines) Write(data []byte) (int, error) {
+	select {
+	case l <- string(data):
+	default:
+	}
+	return len(data), nil
 }
 
 // TestDeleteWhileCapturing breaks a capture off.
