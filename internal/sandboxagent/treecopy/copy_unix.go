@@ -6,7 +6,6 @@ import (
 	"context"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"strings"
 
@@ -20,7 +19,7 @@ import (
 // at one moment or another, each file for itself. After an error part of the
 // copy is there.
 func Copy(ctx context.Context, dst, src *os.File, o Options) (Stats, error) {
-	c := &copier{ctx: ctx, options: o, root: int(src.Fd()), target: int(dst.Fd()), src: -1, dst: -1, links: map[inode]string{}}
+	c := &copier{ctx: ctx, options: o, root: int(src.Fd()), target: int(dst.Fd()), src: -1, dst: -1, links: map[inode]*place{}}
 	defer c.close()
 	for _, name := range o.Skip {
 		c.skipDepth = max(c.skipDepth, strings.Count(name, "/")+1)
@@ -41,15 +40,44 @@ type copier struct {
 	root, target int // the roots; the caller's
 	src, dst     int // where it stands; src is -1 in a directory that was moved away
 	levels       []level
-	links        map[inode]string // first copies of files that have more names
+	links        map[inode]*place // first copies of files that have more names
 	buffer       []byte
 }
 
 // level is a directory between the root and where the copier stands.
 type level struct {
-	name  string
+	*place
 	st    unix.Stat_t
 	names []string // still to copy
+}
+
+// place is where something is. Paths may be longer than all the memory there
+// is, and are not kept.
+type place struct {
+	name   string
+	in     *place // nil in the root, which has none itself
+	length int    // of the path
+}
+
+func (p *place) below(name string) *place {
+	if p.name == "" {
+		return &place{name: name, length: len(name)}
+	}
+	return &place{name: name, in: p, length: p.length + 1 + len(name)}
+}
+
+// path is that from the root.
+func (p *place) path() string {
+	buf := make([]byte, p.length)
+	for end := p.length; p != nil; p = p.in {
+		end -= len(p.name)
+		copy(buf[end:], p.name)
+		if end > 0 {
+			end--
+			buf[end] = '/'
+		}
+	}
+	return string(buf)
 }
 
 type inode struct{ dev, ino uint64 }
@@ -97,7 +125,10 @@ func (c *copier) run() (err error) {
 
 // enter begins the directory that src and dst have just become.
 func (c *copier) enter(name string) error {
-	here := level{name: name}
+	here := level{place: new(place)}
+	if len(c.levels) > 0 {
+		here.place = c.levels[len(c.levels)-1].below(name)
+	}
 	if err := unix.Fstat(c.src, &here.st); err != nil {
 		return c.fail("stat", name, err)
 	}
@@ -249,12 +280,13 @@ func (c *copier) skipped(name string) bool {
 
 // path is that of a name in the directory, from the root.
 func (c *copier) path(name string) string {
-	names := make([]string, 0, len(c.levels)+1)
-	for i := range c.levels {
-		names = append(names, c.levels[i].name)
+	if len(c.levels) == 0 {
+		return name
 	}
-	return path.Join(append(names, name)...)
+	return c.here().below(name).path()
 }
+
+func (c *copier) here() *place { return c.levels[len(c.levels)-1].place }
 
 // dir goes into a directory. Those of another file system are not the tree's.
 func (c *copier) dir(name string, st *unix.Stat_t) error {
@@ -344,11 +376,13 @@ func (c *copier) file(name string) error {
 // linked is copied again.
 func (c *copier) link(name string, st *unix.Stat_t) bool {
 	first, known := c.links[inodeOf(st)]
-	if !known {
-		c.links[inodeOf(st)] = c.path(name)
-		return false
+	if known {
+		return unix.Linkat(c.target, first.path(), c.dst, name, 0) == nil
 	}
-	return unix.Linkat(c.target, first, c.dst, name, 0) == nil
+	if here := c.here().below(name); here.length < unix.PathMax {
+		c.links[inodeOf(st)] = here
+	}
+	return false
 }
 
 // finish gives a copy its owner, mode and times.
