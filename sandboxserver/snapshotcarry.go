@@ -80,17 +80,21 @@ func (b *box) inherit(s *snapshot, req gen.CreateSandbox) error {
 	if b.sizes.disk == 0 {
 		b.sizes.disk = s.disk
 	}
+	c := s.carried
+	if c.has(gen.SnapshotResources) && req.VCPUs == 0 && req.CPUMillicores == 0 && req.MemBytes == 0 {
+		b.sizes.vcpus, b.sizes.millicores, b.sizes.memory = c.VCPUs, c.Milli, c.Memory
+	}
+	// What a sandbox of one kind may have is too much for one of the other.
+	if err := b.sizes.check(false, !b.traits.transient); err != nil {
+		return err
+	}
 	b.traits.labels = merged(maps.Clone(s.labels), b.traits.labels)
 	b.traits.runs = layered(s.runs, b.traits.runs)
-	c := s.carried
 	if c.has(gen.SnapshotProxyConfig) && !given(req.ProxyConfig) {
 		b.proxy = cloneProxy(c.Proxy)
 	}
 	if c.has(gen.SnapshotEnvVars) && req.EnvVars == nil {
 		b.traits.env = maps.Clone(c.Env)
-	}
-	if c.has(gen.SnapshotResources) && req.VCPUs == 0 && req.CPUMillicores == 0 && req.MemBytes == 0 {
-		b.sizes.vcpus, b.sizes.millicores, b.sizes.memory = c.VCPUs, c.Milli, c.Memory
 	}
 	if c.has(gen.SnapshotLifecycle) {
 		for _, t := range []struct {

@@ -93,6 +93,7 @@ func TestSnapshotRefusals(t *testing.T) {
 	b.box(map[string]any{"name": "x"})
 	b.box(map[string]any{"name": "brief", "persistent": false})
 	b.image(map[string]any{"name": "big"})
+	b.image(map[string]any{"name": "huge", "fs_capacity_bytes": 300 << 30})
 	b.fake.onCreate(func(context.Context, runtime.Spec) error { return errors.New("no") })
 	b.want(201, "POST", "/boxes", `{"name":"broken","wait_for_ready":false}`)
 	eventually(t, "it failed", func() bool { return b.status("broken").Status == gen.StatusFailed })
@@ -128,6 +129,8 @@ func TestSnapshotRefusals(t *testing.T) {
 		{"POST", "/boxes/broken/snapshot", `{"name":"a"}`, 400, codeInvalidRequest, "failed"},
 		{"POST", "/boxes", `{"snapshot":"none"}`, 400, codeSnapshotNotFound, "none"},
 		{"POST", "/boxes", `{"snapshot_name":"big","fs_capacity_bytes":1}`, 422, "", "smaller"},
+		{"POST", "/boxes", `{"snapshot":"huge","persistent":false}`, 422, "", "fs_capacity_bytes"},
+		{"POST", "/boxes", `{"snapshot":"huge","persistent":false,"vcpus":4}`, 422, "", "fs_capacity_bytes"},
 		{"POST", "/boxes", `{"snapshot":"big","snapshot_name":"big"}`, 422, "", "exclude"},
 		{"POST", "/boxes", `{"snapshot":"big","restore_memory":true}`, 501, codeNotSupported, "memory"},
 	} {
@@ -137,7 +140,7 @@ func TestSnapshotRefusals(t *testing.T) {
 		}
 		b.refused(b.call(c.method, c.path, body), c.status, c.code, c.words)
 	}
-	if n := b.usage().SnapshotsCount; n != 1 {
+	if n := b.usage().SnapshotsCount; n != 2 {
 		t.Errorf("refused requests made snapshots: %d", n)
 	}
 }
