@@ -141,33 +141,52 @@ func (c *copying) in(ctx context.Context, source fs.FileInfo, from, to string) e
 	if err := c.noPatterns(); err != nil {
 		return err
 	}
-	isDir := false
-	if path.IsAbs(to) && from != "-" {
-		info, err := c.sb.Stat(ctx, to)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		isDir = err == nil && info.IsDir()
-	}
 	if from == "-" {
 		return c.sb.Upload(ctx, to, c.bar.reader(to, -1, c.app.in))
+	}
+	to, replaces, err := c.target(ctx, to, filepath.Base(from))
+	if err != nil {
+		return err
 	}
 	f, err := os.Open(from) //nolint:gosec // what the user named
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	to = inside(to, isDir, filepath.Base(from))
 	if !source.Mode().IsRegular() {
 		return c.sb.Upload(ctx, to, c.bar.reader(to, -1, f))
 	}
 	if err := c.sb.Upload(ctx, to, sized{c.bar.reader(to, source.Size(), f), source.Size()}); err != nil {
 		return err
 	}
-	if mode := source.Mode().Perm(); mode != 0o644 {
+	if mode := source.Mode().Perm(); replaces || mode != 0o644 {
 		return c.chmod(ctx, to, mode)
 	}
 	return nil
+}
+
+// target is the path in the sandbox of a file that is copied to another path,
+// and whether there is one already.
+func (c *copying) target(ctx context.Context, to, name string) (file string, replaces bool, err error) {
+	exists, isDir, err := c.look(ctx, to)
+	if file = inside(to, isDir, name); err == nil && file != to {
+		exists, _, err = c.look(ctx, file)
+	}
+	return file, exists, err
+}
+
+// look looks whether there is a file or a directory in the sandbox.
+func (c *copying) look(ctx context.Context, name string) (exists, isDir bool, err error) {
+	info, err := c.sb.Stat(ctx, name)
+	switch {
+	case err == nil:
+		return true, info.IsDir(), nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, false, nil
+	case !path.IsAbs(name) && errors.Is(err, sandboxclient.ErrOperation):
+		return true, true, nil // of a relative path nobody says more
+	}
+	return false, false, err
 }
 
 // chmod gives an uploaded file its permissions, which no route does.
@@ -194,12 +213,12 @@ func (c *copying) out(ctx context.Context, from, to string) error {
 	if to == "-" {
 		return c.print(ctx, from)
 	}
-	info, err := c.sb.Stat(ctx, from)
+	_, isDir, err := c.look(ctx, from)
 	switch {
-	case err == nil && info.IsDir(), err != nil && !path.IsAbs(from) && errors.Is(err, sandboxclient.ErrOperation):
-		return c.treeOut(ctx, from, to)
 	case err != nil:
 		return err
+	case isDir:
+		return c.treeOut(ctx, from, to)
 	}
 	if err := c.noPatterns(); err != nil {
 		return err
@@ -231,22 +250,34 @@ func (c *copying) print(ctx context.Context, from string) error {
 	return errors.Join(err, d.Close())
 }
 
-// fileOut writes a file, which has its name once it is whole.
+// fileOut writes a file, which has its name once it is whole. One that it
+// replaces keeps its permissions, and the links that lead to it.
 func (c *copying) fileOut(ctx context.Context, from, to string) (err error) {
 	d, err := c.sb.Download(ctx, from, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if info, statErr := os.Stat(to); statErr == nil && !info.Mode().IsRegular() {
-		return c.into(to, d, from)
+	old, statErr := os.Stat(to)
+	if statErr == nil {
+		if !old.Mode().IsRegular() {
+			return c.into(to, d, from)
+		}
+		if to, err = filepath.EvalSymlinks(to); err != nil {
+			return err
+		}
 	}
 	part := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+"."+rand.Text()[:8]+".part")
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // as cp does, less the umask
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, c.bar.reader(from, d.Info().Size(), d))
+	if old != nil {
+		err = f.Chmod(old.Mode().Perm())
+	}
+	if err == nil {
+		_, err = io.Copy(f, c.bar.reader(from, d.Info().Size(), d))
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(part, to)
 	}

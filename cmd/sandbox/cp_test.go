@@ -187,7 +187,7 @@ func TestCpErrors(t *testing.T) {
 		{[]string{"box:dir", "-"}, "directory", false},
 		{[]string{"--include", "*", "box:file", "x"}, "--include", false},
 		{[]string{"--include", "[", ".", "box:x"}, "[", false},
-		{[]string{"file", "box:dir"}, "directory", false},
+		{[]string{"-", "box:dir"}, "directory", false},
 	} {
 		if code := c.cp(tt.args...); code != exitFailed || !strings.Contains(c.message, tt.message) || c.out != "" {
 			t.Errorf("%q: exit code %d: %s", tt.args, code, c.message)
