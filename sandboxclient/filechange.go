@@ -43,7 +43,7 @@ func (s *Sandbox) RemoveAll(ctx context.Context, path string) error {
 // Relative paths start where commands do. Errors are *fs.PathError with the old
 // path.
 func (s *Sandbox) Rename(ctx context.Context, oldPath, newPath string) error {
-	return s.changeFiles(ctx, "rename", oldPath, `[ "$a" = "$b" ] && [ -e "$a" -o -L "$a" ] && exit
+	return s.changeFiles(ctx, "rename", oldPath, `[ "$a" = "$b" ] && { [ -e "$a" ] || [ -L "$a" ]; } && exit
 if [ -d "$b" ] && ! [ -L "$b" ] && [ -e "$a" ]; then
 	if [ -d "$a" ] && ! [ -L "$a" ]; then rmdir -- "$b" || exit; else echo ": Is a directory" >&2; exit 1; fi
 fi
