@@ -40,12 +40,9 @@ func in(st *Stream, conn net.Conn, ready func() error) error {
 			return err
 		}
 	}
-	_, err := io.Copy(conn, st)
-	if err != nil {
+	if _, err := io.Copy(conn, st); err != nil {
 		st.Reset() // nobody takes what comes
-		return nil
-	}
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+	} else if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 	return nil
