@@ -19,14 +19,16 @@ type TunnelOptions struct {
 	// 127.0.0.1. Any other machine that reaches the address can use the
 	// tunnel.
 	LocalAddr string
-	// Listener is listened on instead of LocalAddr. The tunnel closes it.
+	// Listener is listened on instead of LocalAddr. The tunnel closes it, also
+	// if it cannot be made.
 	Listener net.Listener
 	// MaxReconnects is how often a lost connection to the sandbox is tried to
 	// be made anew for one local connection; 0 is 3 times, negative is never.
 	MaxReconnects int
 	// OnError is told why a local connection was closed without having been
 	// connected, such as a [TunnelError]; nil ignores it. It may be called by
-	// several goroutines at once.
+	// several goroutines at once, and must not wait for [Tunnel.Close], which
+	// waits for it.
 	OnError func(error)
 }
 
@@ -85,7 +87,10 @@ func (s *Sandbox) Tunnel(ctx context.Context, port int, opts *TunnelOptions) (*T
 
 func (o TunnelOptions) listen(ctx context.Context, ck *checks) (net.Listener, error) {
 	if o.Listener != nil {
-		return o.Listener, ck.err
+		if ck.err != nil {
+			return nil, errors.Join(ck.err, o.Listener.Close())
+		}
+		return o.Listener, nil
 	}
 	address := o.LocalAddr
 	if address == "" {

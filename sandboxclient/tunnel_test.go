@@ -514,3 +514,19 @@ func TestClientCloseBreaksTunnelsOff(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestTunnelClosesItsListener: it is the tunnel's, also if there is none.
+func TestTunnelClosesItsListener(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sb := tapped(t, fakeKey, sandboxclient.Info{DataplaneURL: "http://localhost:1/sb"})
+	if _, err := sb.Tunnel(t.Context(), 0, &sandboxclient.TunnelOptions{Listener: listener}); !errors.Is(err, sandboxclient.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("close: %v", err)
+	}
+}

@@ -116,10 +116,13 @@ func (r *remover) enter(name string) error {
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil && err != unix.ENOENT { // ENOENT: removed meanwhile
+		if err == unix.ENOENT {
+			n, err = 0, nil // it was removed meanwhile
+		}
+		if err != nil {
 			return err
 		}
-		if err != nil || n <= 0 {
+		if n <= 0 {
 			break
 		}
 		_, _, here.names = unix.ParseDirent(buf[:n], -1, here.names)
