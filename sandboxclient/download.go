@@ -177,6 +177,9 @@ func (s *Sandbox) open(ctx context.Context, path string, o DownloadOptions) (*Do
 func (d *Download) begin(path string, resp *http.Response, o DownloadOptions) error {
 	d.body, d.info = resp.Body, fileInfo(path, resp)
 	d.end = resp.ContentLength
+	if d.end == 0 && resp.Header.Get("Content-Length") == "" {
+		d.end = -1 // transports that are made by hand leave it out
+	}
 	switch resp.StatusCode {
 	case http.StatusNotModified:
 		if o.IfNoneMatch == "" {
