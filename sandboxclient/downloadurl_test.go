@@ -19,8 +19,8 @@ func TestDownloadURL(t *testing.T) {
 		opts *sandboxclient.DownloadURLOptions
 		want string // the body; empty is refused
 	}{
-		"least": {"/app/report.pdf", nil, `{"path":"/app/report.pdf"}`},
-		"most": {
+		"T190 least": {"/app/report.pdf", nil, `{"path":"/app/report.pdf"}`},
+		"T191 most": {
 			"/app/report.pdf", &sandboxclient.DownloadURLOptions{ExpiresIn: time.Hour, ContentType: "application/pdf", ContentDisposition: "inline"},
 			`{"path":"/app/report.pdf","expires_in_seconds":3600,"content_type":"application/pdf","content_disposition":"inline"}`,
 		},
@@ -29,10 +29,10 @@ func TestDownloadURL(t *testing.T) {
 		"flags without lock": {"a", &sandboxclient.DownloadURLOptions{
 			NoCSPSandbox: true, CSPSandboxFlags: []sandboxclient.CSPSandboxFlag{sandboxclient.CSPAllowForms},
 		}, ""},
-		"negative life": {"a", &sandboxclient.DownloadURLOptions{ExpiresIn: -1}, ""},
-		"no path":       {"", nil, ""},
-		"zero byte":     {"a\x00", nil, ""},
-		"two headers":   {"a", &sandboxclient.DownloadURLOptions{ContentType: "text/html\r\nX: y"}, ""},
+		"T192 negative life": {"a", &sandboxclient.DownloadURLOptions{ExpiresIn: -1}, ""},
+		"no path":            {"", nil, ""},
+		"zero byte":          {"a\x00", nil, ""},
+		"two headers":        {"a", &sandboxclient.DownloadURLOptions{ContentType: "text/html\r\nX: y"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -70,16 +70,16 @@ func TestServiceToken(t *testing.T) {
 		want  string
 		mints int
 	}{
-		"an hour left":                      {[]time.Duration{time.Hour}, time.Hour, 0, "token-1", 1},
-		"ten seconds left":                  {[]time.Duration{10 * time.Second, time.Hour}, 0, 0, "token-2", 2},
-		"35 seconds left":                   {[]time.Duration{35 * time.Second}, 0, 0, "token-1", 1},
-		"30 seconds left":                   {[]time.Duration{30 * time.Second, time.Hour}, 0, 0, "token-2", 2},
-		"expired":                           {[]time.Duration{-5 * time.Minute, time.Hour}, 0, 0, "token-2", 2},
-		"a short life":                      {[]time.Duration{10 * time.Second}, 10 * time.Second, 4 * time.Second, "token-1", 1},
-		"over half of a short life":         {[]time.Duration{10 * time.Second}, 10 * time.Second, 5 * time.Second, "token-2", 2},
-		"a server whose clock is ahead":     {[]time.Duration{24 * time.Hour}, time.Minute, 31 * time.Second, "token-2", 2},
-		"no renewal while the old is good":  {[]time.Duration{20 * time.Second, 0}, 0, 0, "token-1", 2},
-		"no renewal, and the old one is no": {[]time.Duration{20 * time.Second, 0}, 0, 21 * time.Second, "", 2},
+		"T198 an hour left":                     {[]time.Duration{time.Hour}, time.Hour, 0, "token-1", 1},
+		"T199 ten seconds left":                 {[]time.Duration{10 * time.Second, time.Hour}, 0, 0, "token-2", 2},
+		"T200 35 seconds left":                  {[]time.Duration{35 * time.Second}, 0, 0, "token-1", 1},
+		"30 seconds left":                       {[]time.Duration{30 * time.Second, time.Hour}, 0, 0, "token-2", 2},
+		"T201 expired":                          {[]time.Duration{-5 * time.Minute, time.Hour}, 0, 0, "token-2", 2},
+		"a short life":                          {[]time.Duration{10 * time.Second}, 10 * time.Second, 4 * time.Second, "token-1", 1},
+		"over half of a short life":             {[]time.Duration{10 * time.Second}, 10 * time.Second, 5 * time.Second, "token-2", 2},
+		"a server whose clock is ahead":         {[]time.Duration{24 * time.Hour}, time.Minute, 31 * time.Second, "token-2", 2},
+		"T210 no renewal while the old is good": {[]time.Duration{20 * time.Second, 0}, 0, 0, "token-1", 2},
+		"no renewal, and the old one is no":     {[]time.Duration{20 * time.Second, 0}, 0, 21 * time.Second, "", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -192,17 +192,17 @@ func TestServiceArguments(t *testing.T) {
 		opts *sandboxclient.ServiceOptions
 		want string // the body; empty is refused
 	}{
-		"least":           {3000, nil, `{"port":3000,"expires_in_seconds":600}`},
-		"lowest":          {1, &sandboxclient.ServiceOptions{ExpiresIn: 1}, `{"port":1,"expires_in_seconds":1}`},
-		"highest":         {65535, &sandboxclient.ServiceOptions{ExpiresIn: 24 * time.Hour}, `{"port":65535,"expires_in_seconds":86400}`},
-		"port 0":          {0, nil, ""},
-		"port -1":         {-1, nil, ""},
-		"port 65536":      {65536, nil, ""},
-		"negative life":   {80, &sandboxclient.ServiceOptions{ExpiresIn: -1}, ""},
-		"long life":       {80, &sandboxclient.ServiceOptions{ExpiresIn: 24*time.Hour + 1}, ""},
-		"login":           {80, &sandboxclient.ServiceOptions{Access: sandboxclient.ServiceRestricted}, `{"port":80,"access":"restricted"}`},
-		"login that ends": {80, &sandboxclient.ServiceOptions{Access: sandboxclient.ServiceWorkspace, ExpiresIn: time.Hour}, ""},
-		"off":             {80, &sandboxclient.ServiceOptions{Access: sandboxclient.ServiceOff}, `{"port":80,"access":"off"}`},
+		"T195 least":           {3000, nil, `{"port":3000,"expires_in_seconds":600}`},
+		"T197 lowest":          {1, &sandboxclient.ServiceOptions{ExpiresIn: 1}, `{"port":1,"expires_in_seconds":1}`},
+		"T197 highest":         {65535, &sandboxclient.ServiceOptions{ExpiresIn: 24 * time.Hour}, `{"port":65535,"expires_in_seconds":86400}`},
+		"T196 port 0":          {0, nil, ""},
+		"T196 port -1":         {-1, nil, ""},
+		"T196 port 65536":      {65536, nil, ""},
+		"negative life":        {80, &sandboxclient.ServiceOptions{ExpiresIn: -1}, ""},
+		"T197 long life":       {80, &sandboxclient.ServiceOptions{ExpiresIn: 24*time.Hour + 1}, ""},
+		"login":                {80, &sandboxclient.ServiceOptions{Access: sandboxclient.ServiceRestricted}, `{"port":80,"access":"restricted"}`},
+		"T207 login that ends": {80, &sandboxclient.ServiceOptions{Access: sandboxclient.ServiceWorkspace, ExpiresIn: time.Hour}, ""},
+		"off":                  {80, &sandboxclient.ServiceOptions{Access: sandboxclient.ServiceOff}, `{"port":80,"access":"off"}`},
 		"origins": {
 			80, &sandboxclient.ServiceOptions{EmbedOrigins: []string{"https://a.test", "http://localhost:3000"}},
 			`{"port":80,"expires_in_seconds":600,"embed_origins":["https://a.test","http://localhost:3000"]}`,

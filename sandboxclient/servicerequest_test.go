@@ -86,7 +86,7 @@ func TestServiceTargets(t *testing.T) {
 	}
 }
 
-// TestServiceHeaders: the caller's headers arrive, but for the token, which is
+// TestServiceHeaders (T205): the caller's headers arrive, but for the token, which is
 // the service's; the client's headers and key do not.
 func TestServiceHeaders(t *testing.T) {
 	t.Parallel()
