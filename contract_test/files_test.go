@@ -134,8 +134,8 @@ func TestFileChanges(t *testing.T) {
 		}
 	}
 	// Relative ones start at home.
-	for _, name := range []string{"-p", "-rf"} {
-		if err := errors.Join(sb.MkdirAll(ctx, name), sb.Rename(ctx, name, "-T"), sb.Remove(ctx, "-T")); err != nil {
+	for _, name := range []string{"-p", "-rf", "=", "!", "("} {
+		if err := errors.Join(sb.MkdirAll(ctx, name), sb.Rename(ctx, name, name), sb.Rename(ctx, name, "-T"), sb.Remove(ctx, "-T")); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -159,3 +159,17 @@ func TestDownloadCut(t *testing.T) {
 		t.Errorf("error %v, want a cut connection", err)
 	}
 }
+
+// TestSeekFromAnUnknownEnd: a server need not tell the size of a file.
+func TestSeekFromAnUnknownEnd(t *testing.T) {
+	t.Parallel()
+	sb := box(client(t, &fake{answer: always(200, "content")}))
+	file, err := sb.FS(t.Context(), "/d").Open("f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if at, err := file.(io.Seeker).Seek(-1, io.SeekEnd); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("at %d, %v", at, err)
+	}
+}

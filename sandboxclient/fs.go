@@ -193,6 +193,9 @@ func (f *contentFile) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += f.at
 	case io.SeekEnd:
+		if f.info.size < 0 {
+			return 0, f.fail("seek", errors.ErrUnsupported) // the server does not tell the size
+		}
 		offset += f.info.size
 	default:
 		return 0, f.fail("seek", fs.ErrInvalid)
