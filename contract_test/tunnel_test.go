@@ -193,9 +193,9 @@ func TestTunnelBreaksOff(t *testing.T) {
 	}
 }
 
-// TestManyTunnels opens and closes ten thousand.
+// TestManyTunnels opens and closes ten thousand. It runs alone, since it
+// counts the goroutines of the whole process.
 func TestManyTunnels(t *testing.T) {
-	t.Parallel()
 	sb := onThisMachine(t)
 	address := serving(t, func(conn *net.TCPConn) { io.Copy(conn, conn) })
 	once := func() {
