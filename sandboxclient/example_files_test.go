@@ -73,6 +73,7 @@ func ExampleSandbox_Grep() {
 func ExampleSandbox_CopyFS() {
 	inSandbox(func(ctx context.Context, sb *sandboxclient.Sandbox) (err error) {
 		tree := fstest.MapFS{
+			"words":        {Mode: fs.ModeDir | 0o755},
 			"words/a.txt":  {Data: []byte("pear\nfig\n"), Mode: 0o644},
 			"words/b.tmp":  {Data: []byte("left out"), Mode: 0o644},
 			"words/run.sh": {Data: []byte("sort a.txt > sorted; ls\n"), Mode: 0o755},

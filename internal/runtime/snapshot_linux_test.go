@@ -46,6 +46,9 @@ func TestSnapshotLayers(t *testing.T) {
 // TestSnapshotAcross takes a snapshot of one runtime to the other.
 func TestSnapshotAcross(t *testing.T) {
 	for _, way := range [][2]mode{{modes[0], modes[2]}, {modes[2], modes[0]}} {
+		for _, mode := range way {
+			mode.start(t)
+		}
 		dir := filepath.Join(t.TempDir(), "snapshot")
 		t.Run("from "+way[0].name, func(t *testing.T) {
 			box := create(t, way[0].start(t), Spec{ID: "from"})
