@@ -1,0 +1,131 @@
+package egress
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/gen"
+)
+
+// Limits of what sandboxes may have open at a time.
+const (
+	maxConns      = 256  // connections of one sandbox
+	maxConnsTotal = 2048 // connections of all sandboxes of a server
+	maxHeader     = 64 << 10
+	maxAnswer     = 256 << 10 // header of an answer
+	maxStreams    = 100       // requests at a time on one HTTP/2 connection
+	headerTimeout = 30 * time.Second
+	idleTimeout   = 15 * time.Minute // of a tunnel, and for an answer to begin
+	keepAlive     = time.Minute      // of a connection between requests
+	lookupTimeout = 10 * time.Second
+	dialTimeout   = 30 * time.Second
+)
+
+// Policy is what the operator of a server lets its sandboxes reach. The zero
+// value is nothing.
+type Policy struct {
+	// Allow lists hosts in the notation of access lists: host and *.domain for
+	// ports 80 and 443, host:port, ~expression for the whole name, address,
+	// range. "*" is every host; what is not public still is out of reach.
+	Allow []string
+	// Private opens ranges of addresses that are not public. Loopback,
+	// link-local and other special ranges are opened only by a range within
+	// them, this machine's own addresses and metadata services only by the
+	// very address.
+	Private []netip.Prefix
+	// Secrets are what headers may name, by name.
+	Secrets map[string]string
+}
+
+// Config configures a Gateway. Fields but Policy may be left out.
+type Config struct {
+	Policy Policy
+	// RootCAs are trusted for connections to hosts; nil means the system's.
+	RootCAs *x509.CertPool
+	// Logger receives refused destinations, at debug level. Headers, paths
+	// and secrets are never logged.
+	Logger *slog.Logger
+
+	// Tests bring their own.
+	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	local  func() ([]netip.Addr, error)
+	limit  int
+}
+
+// Gateway is what the proxies of a server share. It is safe for concurrent
+// use and holds nothing that needs to be closed.
+type Gateway struct {
+	cfg       Config
+	operator  access
+	addresses addresses
+	authority authority
+	slots     chan struct{} // one for each connection of all sandboxes
+}
+
+// NewGateway checks a policy.
+func NewGateway(cfg Config) (*Gateway, error) {
+	g := &Gateway{operator: access{closed: true}, slots: make(chan struct{}, maxConnsTotal)}
+	list, err := compileList(cfg.Policy.Allow, true)
+	if err != nil {
+		return nil, fmt.Errorf("allowed hosts: %w", err)
+	}
+	g.operator.allow = list
+	cfg.Policy.Secrets = maps.Clone(cfg.Policy.Secrets)
+	for _, p := range cfg.Policy.Private {
+		if !p.IsValid() {
+			return nil, fmt.Errorf("private range %v is not valid", p)
+		}
+		if p, err = parsePrefix(p.String()); err != nil {
+			return nil, fmt.Errorf("private range %v: %w", p, err)
+		}
+		g.addresses.private = append(g.addresses.private, p)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.lookup == nil {
+		cfg.lookup = net.DefaultResolver.LookupNetIP
+	}
+	if cfg.dial == nil {
+		cfg.dial = new(net.Dialer).DialContext
+	}
+	if cfg.local == nil {
+		cfg.local = localAddrs
+	}
+	if cfg.limit == 0 {
+		cfg.limit = maxConns
+	}
+	g.addresses.local = cfg.local
+	g.cfg = cfg
+	return g, nil
+}
+
+// Allows reports whether the operator lets sandboxes reach anything.
+func (g *Gateway) Allows() bool { return len(g.operator.allow) > 0 }
+
+// Compile makes rules of a proxy configuration, with the operator's secrets.
+func (g *Gateway) Compile(c gen.ProxyConfig) (*Rules, error) {
+	return Compile(c, g.cfg.Policy.Secrets)
+}
+
+// CertificatePEM is the certificate of the authority behind the certificates
+// that a sandbox sees where rules intercept.
+func (g *Gateway) CertificatePEM() ([]byte, error) { return g.authority.certificatePEM() }
+
+// check decides by name and port, for the operator and for the sandbox.
+func (g *Gateway) check(e endpoint, rules *Rules) error {
+	if !g.Allows() {
+		return refused(e, "is out of reach: the server's operator allows no network")
+	}
+	if g.operator.check(e) != nil {
+		return refused(e, "is out of reach: the server's operator does not allow it")
+	}
+	return rules.access.check(e)
+}
