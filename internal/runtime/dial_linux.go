@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
 )
 
 // Dial connects to what listens in the sandbox.
@@ -26,20 +24,11 @@ func (s *sandbox) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 	if addr.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	req := &sandboxagent.Request{Socket: &sandboxagent.Socket{IPv6: family == unix.AF_INET6}}
-	got, err := s.control.do(ctx, &call{file: true, undo: closeAnswer}, nil, req, nil)
+	fd, err := s.socket(ctx, family)
 	if err != nil {
-		closeAnswer(got)
 		return nil, err
 	}
-	if got.fd < 0 {
-		return nil, errProtocol
-	}
-	if err := errors.Join(sandboxagent.CheckSocket(got.fd, family), unix.SetNonblock(got.fd, true)); err != nil {
-		closeAnswer(got)
-		return nil, errors.Join(errProtocol, err)
-	}
-	return s.connect(ctx, got.fd, addr)
+	return s.connect(ctx, fd, addr)
 }
 
 // connect connects a socket, which it takes over.

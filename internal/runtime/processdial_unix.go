@@ -5,6 +5,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -32,4 +33,9 @@ func (b *processBox) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, e
 		err = context.DeadlineExceeded // the dialer has a timer of its own, which may be first
 	}
 	return conn, err
+}
+
+// Listen fails: who could connect is not up to the sandbox.
+func (b *processBox) Listen(context.Context) (net.Listener, error) {
+	return nil, fmt.Errorf("listen in a sandbox without isolation: %w", ErrUnsupported)
 }

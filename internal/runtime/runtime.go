@@ -115,6 +115,11 @@ type Sandbox interface {
 	// or the context's. The caller closes the connection; whoever is at its
 	// other end goes with the sandbox.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	// Listen listens on a free port of the sandbox's own loopback: what runs
+	// in the sandbox can connect to it, and nothing else. Without isolation,
+	// and with the host's network, the error is ErrUnsupported. The caller
+	// closes the listener, which the end of the sandbox does not.
+	Listen(ctx context.Context) (net.Listener, error)
 	// Home is the home directory of commands, as seen from inside.
 	Home() string
 	// Capture copies the files that are the sandbox's own, and not the host's

@@ -24,6 +24,8 @@ type sandbox struct {
 	ready   sandboxagent.Ready
 	done    chan struct{}
 
+	hostNetwork bool
+
 	ending, closing  sync.Once
 	endErr, closeErr error
 }

@@ -22,7 +22,7 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 	if err := n.makeLayer(spec.ID); err != nil {
 		return nil, err
 	}
-	box := &sandbox{rt: n, id: spec.ID, done: make(chan struct{})}
+	box := &sandbox{rt: n, id: spec.ID, hostNetwork: spec.HostNetwork, done: make(chan struct{})}
 	complaints, err := n.launch(box, spec)
 	if err != nil {
 		return nil, errors.Join(err, box.removeCgroup())
