@@ -120,7 +120,7 @@ func (a api) GetSandbox(ctx context.Context, r genserver.GetSandboxRequestObject
 }
 
 func (a api) UpdateSandbox(ctx context.Context, r genserver.UpdateSandboxRequestObject) (genserver.UpdateSandboxResponseObject, error) {
-	out, err := a.updateBox(r.Name, *r.Body)
+	out, err := a.updateBox(ctx, r.Name, *r.Body)
 	return genserver.UpdateSandbox200JSONResponse(addressed(ctx, out)), err
 }
 

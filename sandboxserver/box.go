@@ -85,13 +85,14 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 		ID: b.id, HostNetwork: e.cfg.HostNetwork, Base: e.base(e.snapshotOf(b)),
 		Mounts: e.runtimeMounts(e.templates.byID[b.templateID], b.volumes),
 	}
+	config := cloneProxy(b.proxy)
 	ctx, cancel := context.WithCancel(e.ctx)
 	b.boot = cancel
 	b.last = e.begin(b.last, func() error {
 		defer cancel()
 		ctx, stop := context.WithTimeout(ctx, timeout)
 		defer stop()
-		sb, err := e.rt.Create(ctx, spec)
+		sb, err := e.create(ctx, spec, config)
 		return e.started(b, sb, err) //nolint:contextcheck // the sandbox outlives its start
 	})
 	return b.last
@@ -100,6 +101,13 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 // started enters the outcome of a start.
 func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
 	e.mu.Lock()
+	if err == nil {
+		if err = e.settle(b, sb); err != nil {
+			e.mu.Unlock()
+			e.closeSandbox(b.id, sb)
+			e.mu.Lock()
+		}
+	}
 	wanted := !e.closed && b.status == gen.StatusProvisioning
 	switch {
 	case err == nil && wanted:
@@ -125,6 +133,18 @@ func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
 }
 
 var errDeletedMeanwhile = &apiError{status: 409, code: codeConflict, message: "the sandbox was deleted while it started"}
+
+// adopt puts a sandbox from a pool into service, once it follows the
+// configuration it is to have. mu is held and the engine is open.
+func (e *engine) adopt(b *box, sb runtime.Sandbox) *transition {
+	if !outdated(sb, b.proxy) {
+		e.ready(b, sb)
+		return arrived
+	}
+	b.status = gen.StatusProvisioning
+	b.last = e.begin(b.last, func() error { return e.started(b, sb, nil) })
+	return b.last
+}
 
 // ready puts a started sandbox into service. mu is held and the engine is open.
 func (e *engine) ready(b *box, sb runtime.Sandbox) {

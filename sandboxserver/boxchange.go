@@ -11,8 +11,9 @@ import (
 	"github.com/langsandbox/sandbox-go/gen"
 )
 
-func (e *engine) updateBox(name string, req gen.SandboxUpdate) (view gen.Sandbox, err error) {
-	return view, e.look(func() error {
+func (e *engine) updateBox(ctx context.Context, name string, req gen.SandboxUpdate) (view gen.Sandbox, err error) {
+	var rerouted func(context.Context) error
+	if err := e.look(func() error {
 		b, err := e.boxes.find(name)
 		if err != nil {
 			return err
@@ -21,6 +22,9 @@ func (e *engine) updateBox(name string, req gen.SandboxUpdate) (view gen.Sandbox
 		proxy := b.proxy
 		if given(req.ProxyConfig) {
 			if proxy, err = storedProxy(req.ProxyConfig, b.proxy); err != nil {
+				return err
+			}
+			if err := e.checkProxy(proxy); err != nil {
 				return err
 			}
 		}
@@ -41,9 +45,13 @@ func (e *engine) updateBox(name string, req gen.SandboxUpdate) (view gen.Sandbox
 		b.apply(req)
 		b.updated = time.Now().UTC()
 		e.arm(b)
+		rerouted = e.reroute(b)
 		view = e.boxView(b)
 		return nil
-	})
+	}); err != nil {
+		return view, err
+	}
+	return view, rerouted(ctx)
 }
 
 // apply enters what a change says of timers and traits.

@@ -21,6 +21,9 @@ const (
 func (e *engine) createBox(ctx context.Context, req gen.CreateSandbox) (view gen.Sandbox, err error) {
 	wait := req.WaitForReady == nil || *req.WaitForReady
 	b, err := newBox(req)
+	if err == nil {
+		err = e.checkProxy(b.proxy)
+	}
 	if err != nil {
 		return view, err
 	}
@@ -131,9 +134,9 @@ func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, 
 		if w := e.takeWarm(t.id); w != nil {
 			b.id = w.id
 			e.boxes.add(b)
-			e.ready(b, w.sb)
+			starting := e.adopt(b, w.sb)
 			e.fillAll()
-			return arrived, nil
+			return starting, nil
 		}
 	}
 	if err := e.sandboxQuota(1, b.amounts); err != nil {

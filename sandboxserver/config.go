@@ -2,15 +2,18 @@ package sandboxserver
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/langsandbox/sandbox-go/internal/egress"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
@@ -73,9 +76,15 @@ type Config struct {
 	MinIsolation Isolation
 
 	// HostNetwork lets sandboxes use the host's network. By default they have
-	// only a loopback of their own. Proxy rules and access lists are kept and
-	// returned, but not enforced: there is no proxy in this version.
+	// only a loopback of their own, and what Egress lets through. With the
+	// host's network, proxy configurations are kept and returned, and not
+	// enforced, as without isolation.
 	HostNetwork bool
+
+	// Egress is what sandboxes may reach through the server's proxy, which
+	// then carries out the proxy configurations of sandboxes and templates.
+	// The zero value is nothing. It excludes HostNetwork.
+	Egress Egress
 
 	// Limits are the quotas.
 	Limits Limits
@@ -116,7 +125,38 @@ type Config struct {
 	// commands, keys and secrets are never logged.
 	Logger *slog.Logger
 
-	runtime runtime.Runtime // tests bring their own
+	runtime runtime.Runtime      // tests bring their own
+	reach   func(*egress.Config) // and their own Internet
+}
+
+// Egress is what the operator of a server lets sandboxes reach by HTTP and, in
+// tunnels, by TLS and other protocols over TCP. An access list of a sandbox
+// narrows it. Sandboxes find the proxy by the usual environment variables.
+//
+// Whatever is allowed here, addresses that are not public stay out of reach:
+// those of private networks, of this machine, loopback and link-local ones and
+// the metadata services of clouds. The address counts that a name resolves to.
+type Egress struct {
+	// Allow lists hosts in the notation of access lists: a name, *.domain for
+	// names below it, an address, a range such as 203.0.113.0/24, or an
+	// expression after a ~ that matches the whole name. They are for ports 80
+	// and 443; name:port and address:port are for that port alone. "*" is
+	// every host, on these two ports. Empty allows nothing.
+	Allow []string
+
+	// Private opens ranges of addresses that are not public. A range opens
+	// what is special within it only if it lies within that special range:
+	// 0.0.0.0/0 opens neither loopback nor private networks. The machine's own
+	// addresses and metadata services need the very address, as a /32 or /128.
+	Private []netip.Prefix
+
+	// Secrets are the workspace secrets, by name, that header rules of proxy
+	// configurations refer to. Naming any other is refused.
+	Secrets map[string]string
+
+	// RootCAs are trusted for hosts that get headers by rules; nil means what
+	// this machine trusts.
+	RootCAs *x509.CertPool
 }
 
 // Limits are the quotas of a server. 0 means no limit. A request that goes
@@ -143,6 +183,22 @@ func (c Config) withDefaults() (Config, error) {
 
 var domainName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 
+// gateway opens the way out of the sandboxes.
+func (c Config) gateway() (*egress.Gateway, error) {
+	cfg := egress.Config{
+		Policy:  egress.Policy{Allow: c.Egress.Allow, Private: c.Egress.Private, Secrets: c.Egress.Secrets},
+		RootCAs: c.Egress.RootCAs, Logger: c.Logger,
+	}
+	if c.reach != nil {
+		c.reach(&cfg)
+	}
+	g, err := egress.NewGateway(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("sandboxserver: egress: %w", err)
+	}
+	return g, nil
+}
+
 func (c Config) check() error {
 	if strings.TrimSpace(c.APIKey) != c.APIKey {
 		return errors.New("sandboxserver: API key has blanks around it")
@@ -158,6 +214,9 @@ func (c Config) check() error {
 	}
 	if d := c.ServiceDomain; d != "" && (!domainName.MatchString(d) || net.ParseIP(d) != nil) {
 		return fmt.Errorf("sandboxserver: service domain %q must be a host name without scheme and port", d)
+	}
+	if c.HostNetwork && len(c.Egress.Allow) > 0 {
+		return errors.New("sandboxserver: HostNetwork and Egress exclude each other")
 	}
 	if c.PublicURL == "" {
 		return nil

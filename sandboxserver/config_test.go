@@ -70,7 +70,7 @@ func TestStateSurvives(t *testing.T) {
 	tpl := first.template("py", map[string]any{
 		"resources":     map[string]any{"cpu": "250m", "memory": "1Gi"},
 		"volume_mounts": []any{map[string]any{"volume_name": "data", "mount_path": "/data"}},
-		"proxy_config":  map[string]any{"rules": []any{map[string]any{"name": "r", "headers": []any{map[string]any{"name": "h", "type": "opaque", "value": "s3cret"}}}}},
+		"proxy_config":  map[string]any{"rules": []any{map[string]any{"name": "r", "match_hosts": []string{"h.test"}, "headers": []any{map[string]any{"name": "h", "type": "opaque", "value": "s3cret"}}}}},
 	})
 	first.template("pooled", nil)
 	first.template("gone", nil)

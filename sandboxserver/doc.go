@@ -124,6 +124,39 @@
 //     with a zero byte in their first 8 KiB are not text; of a line 2 KiB are
 //     sent.
 //
+// # Network
+//
+// Sandboxes have a loopback of their own and nothing else. What [Config.Egress]
+// allows they reach through a proxy of the server that listens there, one for
+// each sandbox: HTTP as such, all else in tunnels (CONNECT). Commands find it by
+// HTTP_PROXY and its like, which run config, rules, sandbox and command can set
+// otherwise; programs that know no proxy reach nothing. Without Egress,
+// sandboxes with a proxy configuration have a proxy that says so.
+//
+//   - proxy_config.access_control narrows what the operator allows; without it
+//     that is HTTP and TLS on ports 80 and 443. An expression (~) of an allow
+//     list must match the whole name, one of a deny list any part of it. A range
+//     in an allow list is for hosts given as addresses, and not for names, which
+//     are not looked up unless they are allowed; one in a deny list is for both.
+//     Names are looked up by the server.
+//   - Header rules apply to HTTP, and to HTTPS for hosts that rules or callbacks
+//     name: there the proxy ends TLS itself, with certificates of an authority
+//     that exists only in this server's memory. Only sandboxes with such rules
+//     trust it, by SSL_CERT_FILE and its like, which name a file with the
+//     machine's public certificates and this one. Everything else is tunnelled
+//     as it is.
+//   - Opaque values and workspace secrets, which are [Egress.Secrets], are sent
+//     by verified TLS only: over plain HTTP such a request is refused with 403.
+//     Answers that repeat one have stars in its place; one that is encoded,
+//     compressed or sent in other ways than as it is passes, so let rules name
+//     hosts that do not give back what they are sent. A rule with secrets has to
+//     name its hosts.
+//   - Callbacks are asked with host, port and identity, not with the full
+//     request, and not signed. Their endpoint is subject to Egress, too, and
+//     what they return counts as secret.
+//   - no_proxy is ignored, as by newer servers: there is no other way out.
+//   - A new configuration holds at once, and ends tunnels it does not allow.
+//
 // # Isolation
 //
 // Sandboxes are real processes in a private root over the host's read-only
@@ -140,8 +173,7 @@
 //   - CPU, memory and disk sizes count against the quotas and do not limit
 //     the processes; volumes are directories that grow as the disk allows.
 //   - Everything is created and changed by one user, "local".
-//   - There is no proxy for what leaves a sandbox: proxy
-//     configurations are kept and returned, not enforced. Registries are kept
+//   - Registries are kept
 //     and nothing is pulled from them; those that log in with an AWS role are
 //     refused with status 501 and code NotSupported, like the costs of usage,
 //     mounts of buckets and repositories, proxy rules with credentials of

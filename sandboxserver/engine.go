@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/langsandbox/sandbox-go/internal/egress"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 	"github.com/langsandbox/sandbox-go/internal/session"
 )
@@ -32,6 +33,7 @@ type engine struct {
 	records *records // nil keeps nothing
 	signer  *signer
 	output  *session.Budget
+	gateway *egress.Gateway
 
 	ctx    context.Context //nolint:containedctx // the server's: ends with it
 	cancel context.CancelFunc
@@ -52,9 +54,9 @@ type engine struct {
 	builtin    *snapshot
 }
 
-func newEngine(cfg Config, rt runtime.Runtime, dir string) *engine {
+func newEngine(cfg Config, rt runtime.Runtime, gateway *egress.Gateway, dir string) *engine {
 	e := &engine{
-		rt: rt, log: cfg.Logger, cfg: cfg, dir: dir,
+		rt: rt, gateway: gateway, log: cfg.Logger, cfg: cfg, dir: dir,
 		output:    session.NewBudget(outputBudget),
 		warmUp:    make(chan struct{}, 4),
 		copies:    make(chan struct{}, 4),
@@ -163,6 +165,7 @@ func (e *engine) close() error {
 	ended := make(chan error, 1)
 	go func() {
 		err := e.rt.Close()
+		e.gateway.Close()
 		e.tasks.Wait()
 		ended <- err
 	}()

@@ -22,6 +22,7 @@ type fakeRuntime struct {
 	open   func(name string, flag int) (*os.File, error)
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	stop   func() error
+	listen func() (net.Listener, error)
 	specs  []runtime.Spec
 
 	capture func(context.Context, runtime.CaptureSpec) (runtime.Captured, error)
@@ -142,6 +143,14 @@ func (b *fakeBox) Dial(ctx context.Context, network, address string) (net.Conn, 
 		return b.f.dial(ctx, network, address)
 	}
 	return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+}
+
+// Listen cannot: there is nobody in a fake who could connect.
+func (b *fakeBox) Listen(context.Context) (net.Listener, error) {
+	if b.f.listen != nil {
+		return b.f.listen()
+	}
+	return nil, runtime.ErrUnsupported
 }
 
 func (b *fakeBox) Home() string          { return "/root" }

@@ -20,7 +20,11 @@ func onFakeClock(t *testing.T, test func(t *testing.T, e *engine, fake *fakeRunt
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := newEngine(cfg, fake, t.TempDir())
+		gateway, err := cfg.gateway()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := newEngine(cfg, fake, gateway, t.TempDir())
 		test(t, e, fake)
 		if err := e.close(); err != nil {
 			t.Error(err)
@@ -182,7 +186,7 @@ func TestTimersCanBeChanged(t *testing.T) {
 		pass(30 * time.Second)
 		update := func(req gen.SandboxUpdate) gen.Sandbox {
 			t.Helper()
-			s, err := e.updateBox("x", req)
+			s, err := e.updateBox(t.Context(), "x", req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
@@ -62,7 +63,13 @@ func (e *engine) fillAll() {
 // warmOne starts one sandbox for a pool.
 func (e *engine) warmOne(p *pool) {
 	w := &warm{id: newID(), taken: make(chan struct{})}
-	sb, err := e.startWarm(p.ctx, w.id)
+	e.mu.Lock()
+	var config gen.ProxyConfig
+	if t := e.templates.byID[p.templateID]; t != nil {
+		config = cloneProxy(t.proxy)
+	}
+	e.mu.Unlock()
+	sb, err := e.startWarm(p.ctx, w.id, config)
 	e.mu.Lock()
 	p.starting--
 	keep := err == nil && !e.closed && p.ctx.Err() == nil && len(p.ready) < p.replicas
@@ -83,7 +90,7 @@ func (e *engine) warmOne(p *pool) {
 	}
 }
 
-func (e *engine) startWarm(ctx context.Context, id string) (runtime.Sandbox, error) {
+func (e *engine) startWarm(ctx context.Context, id string, config gen.ProxyConfig) (runtime.Sandbox, error) {
 	select {
 	case e.warmUp <- struct{}{}:
 		defer func() { <-e.warmUp }()
@@ -92,7 +99,7 @@ func (e *engine) startWarm(ctx context.Context, id string) (runtime.Sandbox, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.StartTimeout)
 	defer cancel()
-	return e.rt.Create(ctx, runtime.Spec{ID: id, HostNetwork: e.cfg.HostNetwork})
+	return e.create(ctx, runtime.Spec{ID: id, HostNetwork: e.cfg.HostNetwork}, config)
 }
 
 // retryLater fills the pool again after a pause that grows with the failures

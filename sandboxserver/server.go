@@ -44,6 +44,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, services: newServiceTransport()}
+	gateway, err := cfg.gateway()
+	if err != nil {
+		return nil, err
+	}
 	if s.contract, err = loadContract(); err != nil {
 		return nil, err
 	}
@@ -59,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.removeTemp())
 	}
-	s.engine = newEngine(cfg, rt, dir)
+	s.engine = newEngine(cfg, rt, gateway, dir)
 	if s.engine.signer, err = openSigner(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
 	}

@@ -80,6 +80,9 @@ func (e *engine) createTemplate(req gen.CreateTemplate) (view gen.Template, err 
 	if t.proxy, err = storedProxy(req.ProxyConfig, gen.ProxyConfig{}); err != nil {
 		return view, err
 	}
+	if err := e.checkProxy(t.proxy); err != nil {
+		return view, err
+	}
 	return view, e.do(func() error {
 		if err := e.templates.free(req.Name); err != nil {
 			return err

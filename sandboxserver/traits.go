@@ -106,10 +106,9 @@ func (e *engine) prepared(b *box, cmd runtime.Command) runtime.Command {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	cmd.Dir = cmp.Or(cmd.Dir, b.traits.runs.WorkDir)
-	env := maps.Clone(b.traits.runs.EnvVars)
-	if env == nil {
-		env = map[string]string{}
-	}
+	env := map[string]string{}
+	maps.Copy(env, environment(b.sb))
+	maps.Copy(env, b.traits.runs.EnvVars)
 	for _, rule := range b.proxy.Rules {
 		if rule.Enabled == nil || *rule.Enabled {
 			maps.Copy(env, rule.EnvVars)

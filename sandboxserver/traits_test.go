@@ -191,7 +191,7 @@ func TestDeletionAfterStop(t *testing.T) {
 		expect(t, e, "x", gen.StatusReady)
 		stop()
 		pass(time.Minute)
-		if _, err := e.updateBox("x", gen.SandboxUpdate{DeleteAfterStopSeconds: new(240)}); err != nil { // that moves it
+		if _, err := e.updateBox(t.Context(), "x", gen.SandboxUpdate{DeleteAfterStopSeconds: new(240)}); err != nil { // that moves it
 			t.Fatal(err)
 		}
 		pass(3*time.Minute - time.Second)

@@ -20,6 +20,7 @@ type serveFlags struct {
 	allowHosts   []string
 	hostNetwork  bool
 	services     string
+	egress       []string
 	verbose      bool
 }
 
@@ -46,6 +47,7 @@ The key is in SANDBOX_SERVE_API_KEY, or a new one at each start.`,
 	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "host name that requests may come under, besides this machine's; may be repeated")
 	flags.StringVar(&f.services, "service-domain", "", "domain below which shared ports have hosts for browsers; localhost by default, on this machine")
 	flags.BoolVar(&f.hostNetwork, "host-network", false, "let sandboxes use the network of this machine")
+	flags.StringArrayVar(&f.egress, "egress", nil, `host that sandboxes may reach through the server's proxy: name, *.domain, name:port, address, range, or "*" for all that are public; may be repeated`)
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every request")
 	return cmd
 }
@@ -62,6 +64,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		MinIsolation: sandboxserver.Isolation(f.minIsolation),
 		AllowedHosts: f.allowHosts,
 		HostNetwork:  f.hostNetwork,
+		Egress:       sandboxserver.Egress{Allow: f.egress},
 		Logger:       log,
 
 		ServiceDomain: f.services,

@@ -40,7 +40,7 @@ func (g *Gateway) resolve(ctx context.Context, e endpoint) ([]netip.Addr, error)
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	// With the dot no search domain is added, which would make another name.
-	list, err := g.cfg.lookup(ctx, "ip", e.name+".")
+	list, err := g.cfg.Lookup(ctx, "ip", e.name+".")
 	switch {
 	case ctx.Err() != nil:
 		return nil, failed(http.StatusGatewayTimeout, "dns_timeout", e.name+" could not be looked up in time")
@@ -57,7 +57,7 @@ func (g *Gateway) connect(ctx context.Context, e endpoint, list []netip.Addr) (n
 		var conn net.Conn
 		deadline, _ := ctx.Deadline()
 		one, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(list)-i))
-		conn, err = g.cfg.dial(one, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(e.port))))
+		conn, err = g.cfg.Dial(one, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(e.port))))
 		cancel()
 		if err == nil {
 			return conn, nil

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -52,26 +54,32 @@ type Config struct {
 	// and secrets are never logged.
 	Logger *slog.Logger
 
-	// Tests bring their own.
-	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	local  func() ([]netip.Addr, error)
-	limit  int
+	// Lookup resolves names and Dial connects to addresses that were checked;
+	// nil means the machine's. Tests bring their own.
+	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+
+	local func() ([]netip.Addr, error)
+	limit int
 }
 
 // Gateway is what the proxies of a server share. It is safe for concurrent
-// use and holds nothing that needs to be closed.
+// use. Close closes the proxies that are left.
 type Gateway struct {
 	cfg       Config
 	operator  access
 	addresses addresses
 	authority authority
 	slots     chan struct{} // one for each connection of all sandboxes
+
+	mu      sync.Mutex
+	closed  bool
+	proxies map[*Proxy]struct{}
 }
 
 // NewGateway checks a policy.
 func NewGateway(cfg Config) (*Gateway, error) {
-	g := &Gateway{operator: access{closed: true}, slots: make(chan struct{}, maxConnsTotal)}
+	g := &Gateway{operator: access{closed: true}, slots: make(chan struct{}, maxConnsTotal), proxies: make(map[*Proxy]struct{})}
 	list, err := compileList(cfg.Policy.Allow, true)
 	if err != nil {
 		return nil, fmt.Errorf("allowed hosts: %w", err)
@@ -90,11 +98,11 @@ func NewGateway(cfg Config) (*Gateway, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.lookup == nil {
-		cfg.lookup = net.DefaultResolver.LookupNetIP
+	if cfg.Lookup == nil {
+		cfg.Lookup = net.DefaultResolver.LookupNetIP
 	}
-	if cfg.dial == nil {
-		cfg.dial = new(net.Dialer).DialContext
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
 	}
 	if cfg.local == nil {
 		cfg.local = localAddrs
@@ -109,6 +117,33 @@ func NewGateway(cfg Config) (*Gateway, error) {
 
 // Allows reports whether the operator lets sandboxes reach anything.
 func (g *Gateway) Allows() bool { return len(g.operator.allow) > 0 }
+
+// Close closes all proxies, and what is opened from now on.
+func (g *Gateway) Close() {
+	g.mu.Lock()
+	g.closed = true
+	open := slices.Collect(maps.Keys(g.proxies))
+	g.mu.Unlock()
+	for _, p := range open {
+		p.Close()
+	}
+}
+
+// enter takes a proxy in, unless the gateway is closed.
+func (g *Gateway) enter(p *Proxy) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.proxies[p] = struct{}{}
+	}
+	return !g.closed
+}
+
+func (g *Gateway) leave(p *Proxy) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.proxies, p)
+}
 
 // Compile makes rules of a proxy configuration, with the operator's secrets.
 func (g *Gateway) Compile(c gen.ProxyConfig) (*Rules, error) {

@@ -87,7 +87,7 @@ func newBench(t *testing.T, policy Policy, config gen.ProxyConfig) *bench {
 	b.gateway, err = NewGateway(Config{
 		Policy: policy, RootCAs: upstreamPool,
 		Logger: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		lookup: b.lookup, dial: b.dial, local: func() ([]netip.Addr, error) { return addrs("93.184.216.99"), nil },
+		Lookup: b.lookup, Dial: b.dial, local: func() ([]netip.Addr, error) { return addrs("93.184.216.99"), nil },
 		limit: testConns,
 	})
 	if err != nil {

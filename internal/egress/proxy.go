@@ -16,6 +16,7 @@ import (
 type Proxy struct {
 	gateway *Gateway
 	name    string
+	addr    net.Addr
 	log     *slog.Logger
 
 	ctx    context.Context //nolint:containedctx // ends with Close
@@ -44,7 +45,7 @@ type generation struct {
 // The name is for the log, and for callbacks.
 func (g *Gateway) Open(l net.Listener, name string, rules *Rules) *Proxy {
 	p := &Proxy{
-		gateway: g, name: name,
+		gateway: g, name: name, addr: l.Addr(),
 		log:     g.cfg.Logger.With("sandbox", name),
 		tunnels: make(map[*tunnel]struct{}),
 	}
@@ -64,6 +65,9 @@ func (g *Gateway) Open(l net.Listener, name string, rules *Rules) *Proxy {
 		}
 	})
 	p.running.Go(func() { _ = p.inner.Serve(p.handoff) })
+	if !g.enter(p) {
+		p.Close()
+	}
 	return p
 }
 
@@ -151,6 +155,9 @@ func (p *Proxy) permits(t *tunnel, rules *Rules) bool {
 	return rules.access.checkAddr(t.target, t.addr) == nil
 }
 
+// Addr is the address that clients connect to.
+func (p *Proxy) Addr() net.Addr { return p.addr }
+
 // Rules returns the rules in force.
 func (p *Proxy) Rules() *Rules { return p.now.Load().rules }
 
@@ -162,6 +169,7 @@ func (p *Proxy) Close() {
 	p.inner.Close()
 	p.upstream.close()
 	p.running.Wait()
+	p.gateway.leave(p)
 	p.now.Load().transport.CloseIdleConnections()
 }
 

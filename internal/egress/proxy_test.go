@@ -353,3 +353,21 @@ func TestSlots(t *testing.T) {
 		t.Errorf("%v %v", resp, err)
 	}
 }
+
+// TestGatewayClose: a closed gateway leaves no proxy and serves no new one.
+func TestGatewayClose(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, everything, gen.ProxyConfig{})
+	b.gateway.Close()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.gateway.Open(l, "late", b.proxy.Rules())
+	for _, address := range []string{b.addr, l.Addr().String()} {
+		if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address); err == nil {
+			conn.Close()
+			t.Errorf("%s is still open", address)
+		}
+	}
+}
