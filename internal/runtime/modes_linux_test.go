@@ -44,6 +44,12 @@ func cgroupsIn(dir string) []string {
 		return nil
 	}
 	dirs, _ := listCgroups(cgroupPrefix(own, dir))
+	for _, controller := range controllers {
+		if own, err := ownHierarchy(controller); err == nil {
+			limits, _ := listCgroups(cgroupPrefix(own, dir))
+			dirs = append(dirs, limits...)
+		}
+	}
 	return dirs
 }
 

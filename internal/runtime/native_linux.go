@@ -27,6 +27,7 @@ type native struct {
 	ids       idMap
 	cgroups   *cgroups // nil where there are none
 	noCgroups error    // why
+	limiter   *limiter
 	program   *program
 	null      *os.File
 	outside   map[string]uint64
@@ -52,7 +53,7 @@ func openNative(cfg Config, withCgroups bool) (*native, error) {
 	}
 	if err != nil && n.cgroups != nil {
 		n.log.Debug("no cgroups for sandboxes", "reason", err)
-		n.cgroups, n.noCgroups = nil, err
+		n.cgroups, n.noCgroups, n.limiter = nil, err, new(limiter)
 		err = n.try()
 	}
 	if err != nil {
@@ -82,6 +83,7 @@ func (n *native) detect(withCgroups bool) (err error) {
 		}
 	}
 	n.skeleton = usrSkeleton()
+	n.limiter = new(limiter)
 	if !withCgroups {
 		return nil
 	}
@@ -89,6 +91,7 @@ func (n *native) detect(withCgroups bool) (err error) {
 	if n.noCgroups != nil {
 		n.log.Debug("no cgroups for sandboxes", "reason", n.noCgroups)
 	}
+	n.limiter = openLimiter(n.layers.dir, n.cgroups)
 	return nil
 }
 
@@ -96,7 +99,7 @@ func (n *native) detect(withCgroups bool) (err error) {
 func (n *native) try() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	made, err := n.Create(ctx, Spec{ID: "probe"})
+	made, err := n.Create(ctx, Spec{ID: "probe", Limits: Limits{CPUMillicores: 1000, MemoryBytes: 1 << 30, PIDs: 1000}})
 	if err != nil {
 		return err
 	}
@@ -119,6 +122,8 @@ func (n *native) try() error {
 		OwnProc:       !box.ready.HostProc,
 		NoNestedUsers: !box.ready.NestedUsers,
 		SyscallFilter: box.ready.Filter,
+
+		LimitCPU: n.limiter.has("cpu", n.cgroups), LimitMemory: n.limiter.has("memory", n.cgroups), LimitPIDs: n.limiter.has("pids", n.cgroups),
 	}
 	n.log.Debug("native isolation", "features", n.features)
 	if err == nil {

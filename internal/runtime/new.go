@@ -74,6 +74,8 @@ type Features struct {
 	NoNestedUsers bool
 	// SyscallFilter is true when commands run under a system call filter.
 	SyscallFilter bool
+	// LimitCPU, LimitMemory and LimitPIDs are true when these limits hold.
+	LimitCPU, LimitMemory, LimitPIDs bool
 }
 
 // Probe tries what works on this host, with files below dir, and leaves

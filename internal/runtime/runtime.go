@@ -78,7 +78,27 @@ type Spec struct {
 	// HostNetwork shares the host's network instead of an empty one that has
 	// only its own loopback.
 	HostNetwork bool
+	// Limits are what all processes of the sandbox together may use, as far as
+	// the host has the controllers of cgroups for it: see Features.
+	Limits Limits
 }
+
+// Limits bound what a sandbox uses; 0 is no limit.
+type Limits struct {
+	// CPUMillicores is CPU time in thousandths of a core, 10 at least.
+	CPUMillicores int64
+	// MemoryBytes is memory, without swap, in bytes, 32 MiB at least. What
+	// goes beyond has a command killed.
+	MemoryBytes int64
+	// PIDs is processes and threads, 32 at least.
+	PIDs int64
+}
+
+// The agent needs some room itself.
+const (
+	minMemory = 32 << 20
+	minPIDs   = 32
+)
 
 // Mount shows a host directory inside a sandbox.
 type Mount struct {

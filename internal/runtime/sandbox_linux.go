@@ -25,6 +25,7 @@ type sandbox struct {
 	done    chan struct{}
 
 	hostNetwork bool
+	limited     []string // cgroups of its own for limits
 
 	ending, closing  sync.Once
 	endErr, closeErr error
@@ -155,7 +156,7 @@ func (s *sandbox) end() error {
 	s.ending.Do(func() {
 		_ = s.agent.Kill()
 		<-s.done
-		s.endErr = s.removeCgroup()
+		s.endErr = errors.Join(s.removeCgroup(), s.unlimit())
 	})
 	return s.endErr
 }

@@ -13,6 +13,9 @@ import (
 
 var idPattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
+// maxMillicores is more than any machine has.
+const maxMillicores = 1 << 30
+
 // maxHostname is the kernel's limit.
 const maxHostname = 64
 
@@ -26,6 +29,9 @@ func (s Spec) checked() (Spec, error) {
 	}
 	if len(s.Hostname) > maxHostname || strings.ContainsAny(s.Hostname, " \t\r\n\x00/:") {
 		return s, fmt.Errorf("invalid hostname %q", s.Hostname)
+	}
+	if l := s.Limits; min(l.CPUMillicores, l.MemoryBytes, l.PIDs) < 0 || l.CPUMillicores > maxMillicores {
+		return s, fmt.Errorf("invalid limits %+v", l)
 	}
 	if s.Base != "" && !filepath.IsAbs(s.Base) {
 		return s, fmt.Errorf("base %q is not absolute", s.Base)

@@ -29,7 +29,11 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 	}
 	defer complaints.Close()
 	go box.serve()
-	if err := n.setUp(ctx, box, spec); err != nil {
+	err = n.limit(box, spec.Limits) // before it has children
+	if err == nil {
+		err = n.setUp(ctx, box, spec)
+	}
+	if err != nil {
 		closed := box.end()
 		if said := readComplaints(complaints); said != "" {
 			err = fmt.Errorf("%w: %s", err, said)
