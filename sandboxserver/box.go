@@ -84,6 +84,7 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 	spec := runtime.Spec{
 		ID: b.id, HostNetwork: e.cfg.HostNetwork, Base: e.base(e.snapshotOf(b)),
 		Mounts: e.runtimeMounts(e.templates.byID[b.templateID], b.volumes),
+		Limits: b.limits(),
 	}
 	config := cloneProxy(b.proxy)
 	ctx, cancel := context.WithCancel(e.ctx)

@@ -170,8 +170,11 @@
 //
 //   - Images are not pulled: a template's image is kept and returned, and the
 //     programs are those of the host's /usr.
-//   - CPU, memory and disk sizes count against the quotas and do not limit
-//     the processes; volumes are directories that grow as the disk allows.
+//   - CPU and memory of a template or sandbox limit all that runs in it, from
+//     the next start on, and 4096 processes and threads do, where this server
+//     may write cgroups; elsewhere, as without isolation, they only count
+//     against the quotas, like sizes that nobody gave. Disk sizes limit nothing:
+//     files and volumes grow as the disk allows.
 //   - Everything is created and changed by one user, "local".
 //   - Registries are kept
 //     and nothing is pulled from them; those that log in with an AWS role are

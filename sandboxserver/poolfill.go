@@ -65,11 +65,12 @@ func (e *engine) warmOne(p *pool) {
 	w := &warm{id: newID(), taken: make(chan struct{})}
 	e.mu.Lock()
 	var config gen.ProxyConfig
+	spec := runtime.Spec{ID: w.id, HostNetwork: e.cfg.HostNetwork}
 	if t := e.templates.byID[p.templateID]; t != nil {
-		config = cloneProxy(t.proxy)
+		config, spec.Limits = cloneProxy(t.proxy), t.amounts.limits()
 	}
 	e.mu.Unlock()
-	sb, err := e.startWarm(p.ctx, w.id, config)
+	sb, err := e.startWarm(p.ctx, spec, config)
 	e.mu.Lock()
 	p.starting--
 	keep := err == nil && !e.closed && p.ctx.Err() == nil && len(p.ready) < p.replicas
@@ -90,7 +91,7 @@ func (e *engine) warmOne(p *pool) {
 	}
 }
 
-func (e *engine) startWarm(ctx context.Context, id string, config gen.ProxyConfig) (runtime.Sandbox, error) {
+func (e *engine) startWarm(ctx context.Context, spec runtime.Spec, config gen.ProxyConfig) (runtime.Sandbox, error) {
 	select {
 	case e.warmUp <- struct{}{}:
 		defer func() { <-e.warmUp }()
@@ -99,7 +100,7 @@ func (e *engine) startWarm(ctx context.Context, id string, config gen.ProxyConfi
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.StartTimeout)
 	defer cancel()
-	return e.create(ctx, runtime.Spec{ID: id, HostNetwork: e.cfg.HostNetwork}, config)
+	return e.create(ctx, spec, config)
 }
 
 // retryLater fills the pool again after a pause that grows with the failures

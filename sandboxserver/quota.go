@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 // Clients learn which quota it was from words in the message, and the first
@@ -114,4 +115,26 @@ func (e *engine) usage() (out gen.Usage, err error) {
 		}
 		return nil
 	})
+}
+
+// maxProcesses is how many processes and threads a sandbox may have, for which
+// the API has no size.
+const maxProcesses = 4096
+
+// limits are the sizes as limits of all that runs in a sandbox.
+func (a amounts) limits() runtime.Limits {
+	return runtime.Limits{CPUMillicores: a.cpu, MemoryBytes: a.memory, PIDs: maxProcesses}
+}
+
+// limits are the sizes that a sandbox or its template was given. Those that are
+// only assumed count against quotas, and limit nothing.
+func (b *box) limits() runtime.Limits {
+	l := b.amounts.limits()
+	if b.templateID == "" && b.sizes.cpu() == 0 {
+		l.CPUMillicores = 0
+	}
+	if b.templateID == "" && b.sizes.memory == 0 {
+		l.MemoryBytes = 0
+	}
+	return l
 }
