@@ -17,7 +17,7 @@ func TestLimits(t *testing.T) {
 	}{
 		{map[string]any{}, runtime.Limits{PIDs: maxProcesses}},
 		{map[string]any{"cpu_millicores": 1500}, runtime.Limits{CPUMillicores: 1500, PIDs: maxProcesses}},
-		{map[string]any{"mem_bytes": 1 << 30, "vcpus": 1}, runtime.Limits{CPUMillicores: 1000, MemoryBytes: 1 << 30, PIDs: maxProcesses}},
+		{map[string]any{"mem_bytes": 2 << 30, "vcpus": 1}, runtime.Limits{CPUMillicores: 1000, MemoryBytes: 2 << 30, PIDs: maxProcesses}},
 		{map[string]any{"template_name": "py"}, runtime.Limits{CPUMillicores: 250, MemoryBytes: 64 << 20, PIDs: maxProcesses}},
 	} {
 		s := b.box(c.body)
