@@ -110,7 +110,11 @@ func TestPoolRefillWaitsForQuota(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Limits = Limits{Sandboxes: 2} })
 	b.template("py", nil)
 	b.want(201, "POST", "/pools", `{"name":"warm","template_name":"py","replicas":2}`)
-	eventually(t, "the pool is full", func() bool { return b.fake.running() == 2 })
+	eventually(t, "the pool is full", func() bool {
+		b.server.engine.mu.Lock()
+		defer b.server.engine.mu.Unlock()
+		return len(b.server.engine.pools.byName["warm"].ready) == 2
+	})
 	b.box(map[string]any{"name": "a", "template_name": "py"})
 	b.box(map[string]any{"name": "b", "template_name": "py"})
 	b.refused(b.call("POST", "/boxes", `{"template_name":"py"}`), 429, codeQuota, "sandbox limit")
