@@ -1,0 +1,323 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Names in a layer that say what it hides of those below.
+const (
+	whiteoutPrefix = ".wh."
+	opaqueName     = ".wh..wh..opq"
+	reservedPrefix = ".wh..wh."
+)
+
+// What a name costs on a disk, at least.
+const (
+	blockSize = 4 << 10
+	inodeSize = 256
+)
+
+const (
+	maxName  = 255
+	maxDepth = 200
+)
+
+// nobodyID is what an id becomes that no sandbox has.
+const nobodyID = 65534
+
+// budget is how much may still be unpacked, by all layers of an image.
+type budget struct{ left atomic.Int64 }
+
+func newBudget(bytes int64) *budget {
+	b := new(budget)
+	b.left.Store(bytes)
+	return b
+}
+
+func (b *budget) take(bytes int64) error {
+	if b.left.Add(-bytes) < 0 {
+		return &problem{ErrTooLarge, "its files are larger than allowed"}
+	}
+	return nil
+}
+
+// unpacker writes the files of one layer below a directory, and nowhere else:
+// names are looked up by way of an os.Root.
+type unpacker struct {
+	ctx    context.Context //nolint:containedctx // of the one call
+	root   *os.Root
+	owner  Owner
+	limits Limits
+	budget *budget
+
+	size    int64
+	entries int
+	dirs    map[string]*directory // their attributes come last
+	order   []string
+	at      *os.Root // the directory of the last entry
+	atName  string
+}
+
+type directory struct {
+	mode     fs.FileMode
+	uid, gid int
+	modified time.Time
+	header   *tar.Header // nil for one that was only implied
+	opaque   bool
+}
+
+// unpack writes a layer into an empty directory, and returns its size. After
+// an error part of it is there. The stream is not read to its end.
+func unpack(ctx context.Context, dir string, stream io.Reader, owner Owner, limits Limits, left *budget) (size int64, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close()
+	u := &unpacker{
+		ctx: ctx, root: root, owner: owner, limits: limits, budget: left,
+		dirs: map[string]*directory{".": {mode: 0o755}}, order: []string{"."},
+	}
+	defer u.leave()
+	if err := u.charge(blockSize + inodeSize); err != nil {
+		return 0, err
+	}
+	for in := tar.NewReader(stream); ; {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		header, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
+		if err := u.entry(header, in); err != nil {
+			return 0, fmt.Errorf("entry %q: %w", clip(header.Name), err)
+		}
+	}
+	return u.size, u.finish()
+}
+
+func (u *unpacker) charge(bytes int64) error {
+	u.size += bytes
+	return u.budget.take(bytes)
+}
+
+// cleanName is the name of an entry below the root, "." for the root itself.
+func cleanName(name string, longest int) (string, error) {
+	if len(name) > longest {
+		return "", &problem{ErrInvalidImage, "the name is too long"}
+	}
+	var parts []string
+	for part := range strings.SplitSeq(name, "/") {
+		switch {
+		case part == "" || part == ".":
+			continue
+		case part == "..":
+			return "", &problem{ErrInvalidImage, "the name leads out of the image"}
+		case len(part) > maxName || strings.ContainsRune(part, 0):
+			return "", &problem{ErrInvalidImage, "the name is not one of a file"}
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) > maxDepth {
+		return "", &problem{ErrInvalidImage, "the name is too deep"}
+	}
+	return path.Join(append([]string{"."}, parts...)...), nil
+}
+
+func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
+	if u.entries++; u.entries > u.limits.Entries {
+		return &problem{ErrTooLarge, "the layer has too many entries"}
+	}
+	switch header.Typeflag {
+	case tar.TypeXGlobalHeader, tar.TypeChar, tar.TypeBlock:
+		return nil // devices are the machine's to give
+	}
+	name, err := cleanName(header.Name, u.limits.PathLength)
+	if err != nil {
+		return err
+	}
+	base := path.Base(name)
+	if name == "." {
+		if header.Typeflag != tar.TypeDir {
+			return &problem{ErrInvalidImage, "the root is not a directory"}
+		}
+		u.setDir(name, header)
+		return nil
+	}
+	if err := u.enter(path.Dir(name)); err != nil {
+		return err
+	}
+	if strings.HasPrefix(base, whiteoutPrefix) {
+		return u.hide(path.Dir(name), base)
+	}
+	if header.Typeflag == tar.TypeDir {
+		return u.dir(name, header)
+	}
+	return u.nonDir(name, header, content)
+}
+
+// enter goes to the directory that entries are in, and makes it if the layer
+// did not list it.
+func (u *unpacker) enter(dir string) error {
+	if u.at != nil && u.atName == dir {
+		return nil
+	}
+	u.leave()
+	if dir != "." {
+		if err := u.imply(dir); err != nil {
+			return err
+		}
+	}
+	at, err := u.root.OpenRoot(dir)
+	if err != nil {
+		return asInvalid(err)
+	}
+	u.at, u.atName = at, dir
+	return nil
+}
+
+func (u *unpacker) leave() {
+	if u.at != nil {
+		u.at.Close()
+		u.at = nil
+	}
+}
+
+// imply makes the directories above an entry.
+func (u *unpacker) imply(dir string) error {
+	if _, known := u.dirs[dir]; known {
+		if info, err := u.root.Lstat(dir); err == nil && info.IsDir() {
+			return nil
+		}
+	}
+	for i := range len(dir) + 1 {
+		if i < len(dir) && dir[i] != '/' {
+			continue
+		}
+		name := dir[:i]
+		info, err := u.root.Stat(name)
+		if err == nil && info.IsDir() {
+			continue
+		}
+		if err == nil && !isWhiteout(info) {
+			return &problem{ErrInvalidImage, "it is below one that is not a directory"}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return asInvalid(err)
+		}
+		if err := u.makeDir(u.root, name, name); err != nil {
+			return err
+		}
+		u.dirs[name].mode = 0o755
+	}
+	return nil
+}
+
+// makeDir makes a directory where there is none. One in the place of a name
+// that the layer hides shows nothing of what it hid.
+func (u *unpacker) makeDir(in *os.Root, name, full string) error {
+	if err := u.charge(blockSize + inodeSize); err != nil {
+		return err
+	}
+	hidden := false
+	if info, err := in.Lstat(name); err == nil {
+		hidden = isWhiteout(info)
+		if err := in.Remove(name); err != nil {
+			return err
+		}
+	}
+	if err := in.Mkdir(name, 0o700); err != nil {
+		return asInvalid(err)
+	}
+	if u.dirs[full] == nil {
+		u.order = append(u.order, full)
+	}
+	u.dirs[full] = &directory{mode: 0o755, opaque: hidden}
+	return nil
+}
+
+func (u *unpacker) setDir(name string, header *tar.Header) {
+	d := u.dirs[name]
+	d.mode = header.FileInfo().Mode()
+	d.uid, d.gid, d.modified, d.header = header.Uid, header.Gid, header.ModTime, header
+}
+
+func (u *unpacker) dir(name string, header *tar.Header) error {
+	base := path.Base(name)
+	info, err := u.at.Lstat(base)
+	if err != nil || !info.IsDir() {
+		if err := u.makeDir(u.at, base, name); err != nil {
+			return err
+		}
+	}
+	if u.dirs[name] == nil { // reached by way of a link before
+		u.dirs[name] = &directory{}
+		u.order = append(u.order, name)
+	}
+	u.setDir(name, header)
+	return nil
+}
+
+// finish gives directories their attributes, the innermost first, now that
+// nothing more is put into them.
+func (u *unpacker) finish() error {
+	u.leave()
+	for _, name := range slices.Backward(u.order) {
+		info, err := u.root.Lstat(name)
+		if err != nil || !info.IsDir() {
+			continue // replaced later in the layer
+		}
+		if err := u.finishDir(name, u.dirs[name]); err != nil {
+			return fmt.Errorf("directory %q: %w", clip(name), err)
+		}
+	}
+	return nil
+}
+
+func (u *unpacker) finishDir(name string, d *directory) error {
+	dir, err := u.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if d.opaque {
+		if err := setOpaque(dir); err != nil {
+			return err
+		}
+	}
+	header := d.header
+	if header == nil {
+		header = &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755}
+	}
+	if err := u.dress(dir, header); err != nil {
+		return err
+	}
+	if !d.modified.IsZero() {
+		_ = u.root.Chtimes(name, d.modified, d.modified)
+	}
+	return nil
+}
+
+// asInvalid makes a name that the layer itself has made impossible, by links
+// that leave it or lead to themselves, a fault of the image.
+func asInvalid(err error) error {
+	if err == nil || isFault(err) {
+		return err
+	}
+	return &problem{ErrInvalidImage, err.Error()}
+}
