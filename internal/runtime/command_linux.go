@@ -38,15 +38,16 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 	cmd := &command{box: s, cookie: newCookie(""), ended: make(chan struct{})}
 	exec := &sandboxagent.Exec{
 		Args: spec.Args,
-		Env:  mergeEnv(baseEnv(standardPath, nativeHome, "root"), spec.Env, []string{cmd.cookie}),
+		Env:  mergeEnv(s.image.env(), spec.Env, []string{cmd.cookie}),
 		Dir:  spec.Dir,
+		User: s.image.user(s.rt.ids),
 	}
 	var fds []int
 	for i, file := range spec.files() {
 		if file != nil {
 			exec.FDs |= sandboxagent.HasStdin << i
 			fds = append(fds, int(file.Fd()))
-			s.rt.ids.lend(int(file.Fd()))
+			s.rt.ids.lend(int(file.Fd()), exec.User)
 		}
 	}
 	if s.cgroup != nil {

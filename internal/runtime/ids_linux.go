@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
 )
 
 // idMap says which ids of the host a sandbox's ids 0 and up are. Root inside
@@ -110,13 +112,17 @@ func (m idMap) apply(attr *syscall.SysProcAttr) {
 
 // lend lets commands open a pipe of this process again, by way of names like
 // /dev/stdout. It belongs to whoever made it, who is nobody to them.
-func (m idMap) lend(fd int) {
+func (m idMap) lend(fd int, to *sandboxagent.User) {
 	var st unix.Stat_t
 	if !m.ranged() || unix.Fstat(fd, &st) != nil {
 		return
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) == os.Geteuid() {
-		_ = unix.Fchown(fd, m.uid, m.gid) // else they have to do without
+		uid, gid := m.uid, m.gid
+		if to != nil {
+			uid, gid = uid+int(to.UID), gid+int(to.GID)
+		}
+		_ = unix.Fchown(fd, uid, gid) // else they have to do without
 	}
 }
 

@@ -41,6 +41,9 @@ func (r *processRuntime) Create(ctx context.Context, spec Spec) (Sandbox, error)
 	if err != nil {
 		return nil, err
 	}
+	if spec.Image != nil {
+		return nil, fmt.Errorf("%w: an image needs a root of its own", ErrUnsupported)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -73,6 +73,10 @@ type Spec struct {
 	// and may be removed once Create has returned. A stopped sandbox that
 	// starts again has its own.
 	Base string
+	// Image is the root of the sandbox, in place of one over the host's /usr;
+	// nil is the host's. A stopped sandbox that starts again, and one that
+	// begins with a Base, need the image that they had.
+	Image *ImageRoot
 	// Mounts are host directories that the sandbox sees at paths of its own.
 	Mounts []Mount
 	// HostNetwork shares the host's network instead of an empty one that has
@@ -99,6 +103,26 @@ const (
 	minMemory = 32 << 20
 	minPIDs   = 32
 )
+
+// ImageRoot is a root made of the layers of an image.
+type ImageRoot struct {
+	// Layers are directories on the host, the lowest first, in the form of
+	// overlayfs with user attributes, and owned by the ids that ImageOwner
+	// tells. They are shown under the sandbox's own files, do not change, and
+	// have to stay until it has ended. Without isolation, or where there is
+	// no overlayfs, they cannot be had, and Create fails with ErrUnsupported.
+	Layers []string
+	// UID, GID and Groups are who runs commands, in ids of the image. Where a
+	// sandbox has one id only, that is root.
+	UID, GID int
+	Groups   []int
+	// Home is the user's home directory, and User the name, if there is one.
+	Home, User string
+	// Env is added to the base environment.
+	Env []string
+	// Dir is where commands start, created if missing; empty means "/".
+	Dir string
+}
 
 // Mount shows a host directory inside a sandbox.
 type Mount struct {
@@ -140,7 +164,8 @@ type Sandbox interface {
 	// and with the host's network, the error is ErrUnsupported. The caller
 	// closes the listener, which the end of the sandbox does not.
 	Listen(ctx context.Context) (net.Listener, error)
-	// Home is the home directory of commands, as seen from inside.
+	// Home is where commands start and relative paths begin, as seen from
+	// inside: the home directory, or what the image says.
 	Home() string
 	// Capture copies the files that are the sandbox's own, and not the host's
 	// or a mount's, and returns how much that is. It works on running and on

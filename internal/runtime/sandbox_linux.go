@@ -17,6 +17,7 @@ import (
 type sandbox struct {
 	rt      *native
 	id      string
+	image   *ImageRoot // nil over the host's /usr
 	control *control
 	agent   *os.Process
 	cgroup  *sandboxCgroup // nil without cgroups
@@ -48,8 +49,8 @@ func (s *sandbox) serve() {
 	close(s.done)
 }
 
-// Home is the home directory of commands.
-func (s *sandbox) Home() string { return nativeHome }
+// Home is where commands start.
+func (s *sandbox) Home() string { return s.image.home() }
 
 // Done is closed when the sandbox has ended.
 func (s *sandbox) Done() <-chan struct{} { return s.done }

@@ -41,6 +41,10 @@ func (s Spec) checked() (Spec, error) {
 			return s, err
 		}
 	}
+	var err error
+	if s.Image, err = s.Image.checked(); err != nil {
+		return s, err
+	}
 	s.Mounts = slices.Clone(s.Mounts)
 	// A mount below another one comes after it.
 	slices.SortStableFunc(s.Mounts, func(a, b Mount) int { return strings.Compare(a.Target, b.Target) })

@@ -13,6 +13,9 @@ import (
 
 // start starts the agent of a sandbox and has it build the root.
 func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
+	if err := n.checkImage(spec.Image); err != nil {
+		return nil, err
+	}
 	if err := n.fill(ctx, spec); err != nil {
 		return nil, err
 	}
@@ -22,7 +25,7 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 	if err := n.makeLayer(spec.ID); err != nil {
 		return nil, err
 	}
-	box := &sandbox{rt: n, id: spec.ID, hostNetwork: spec.HostNetwork, done: make(chan struct{})}
+	box := &sandbox{rt: n, id: spec.ID, hostNetwork: spec.HostNetwork, image: spec.Image, done: make(chan struct{})}
 	complaints, err := n.launch(box, spec)
 	if err != nil {
 		return nil, errors.Join(err, box.removeCgroup())
@@ -120,15 +123,9 @@ func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
 	if setup.Layer, err = trees.add(n.layers.path(spec.ID)); err != nil {
 		return err
 	}
-	if n.template != "" {
-		if setup.Template, err = trees.add(n.template); err != nil {
-			return err
-		}
-	}
-	if setup.Usr, err = trees.usr(); err != nil {
+	if err := n.roots(trees, setup, spec.Image); err != nil {
 		return err
 	}
-	setup.Skeleton = n.skeleton
 	for _, m := range spec.Mounts {
 		if err := m.checkSource(); err != nil {
 			return err

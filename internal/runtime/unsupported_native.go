@@ -10,3 +10,9 @@ import (
 func newNative(Config) (Runtime, error) {
 	return nil, fmt.Errorf("%w: it needs Linux, this is %s", ErrUnsupported, runtime.GOOS)
 }
+
+// ImageOwner says whose the files of layers have to be: nobody's, since there
+// are no sandboxes with a root of their own.
+func ImageOwner() (Owner, error) {
+	return Owner{}, fmt.Errorf("%w: images need Linux", ErrUnsupported)
+}

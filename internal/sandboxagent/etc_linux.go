@@ -31,19 +31,28 @@ const maxEtcFile = 1 << 20
 var IdentityFiles = []string{"/etc/hostname", "/etc/hosts"}
 
 func (b *builder) holdEtc() error {
+	if b.layered() {
+		b.holdImageEtc()
+		return nil
+	}
 	for _, name := range etcTrees {
 		if err := b.holdReadOnly(name); err != nil {
 			return err
 		}
 	}
-	b.files = map[string]file{
-		"/etc/hostname": text(b.setup.Hostname + "\n"),
-		"/etc/hosts":    text("127.0.0.1 localhost " + b.setup.Hostname + "\n::1 localhost ip6-localhost ip6-loopback\n"),
-	}
+	b.files = b.identity()
 	if b.template < 0 {
 		b.readEtc()
 	}
 	return nil
+}
+
+// identity makes IdentityFiles.
+func (b *builder) identity() map[string]file {
+	return map[string]file{
+		"/etc/hostname": text(b.setup.Hostname + "\n"),
+		"/etc/hosts":    text("127.0.0.1 localhost " + b.setup.Hostname + "\n::1 localhost ip6-localhost ip6-loopback\n"),
+	}
 }
 
 func (b *builder) readEtc() {
@@ -104,6 +113,9 @@ var rootDirs = []struct {
 // populate fills the root that was just entered, as far as there is no
 // template under it. A layer that was used before keeps what it has.
 func (b *builder) populate() error {
+	if b.layered() {
+		return b.populateImage()
+	}
 	if b.template >= 0 {
 		return nil
 	}

@@ -42,6 +42,9 @@ func (a *agent) attributes(cmd *Exec, fds []int) (*syscall.ProcAttr, error) {
 		return nil, err
 	}
 	attr := &syscall.ProcAttr{Dir: dir, Env: cmd.Env, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: cmd.TTY != nil}}
+	if u := cmd.User; u != nil {
+		attr.Sys.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
+	}
 	for _, bit := range []uint8{HasStdin, HasStdout, HasStderr, HasCgroup} {
 		fd := a.null
 		if cmd.FDs&bit != 0 {

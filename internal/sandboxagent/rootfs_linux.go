@@ -30,8 +30,9 @@ type builder struct {
 	shell    string
 	layer    int
 	usr      int
-	template int // or -1
-	root     int // the new root, once it is mounted
+	template int   // or -1
+	root     int   // the new root, once it is mounted
+	image    []int // layers, the lowest first; the root comes from them
 	volume   []held
 }
 
@@ -70,7 +71,7 @@ func (b *builder) release() {
 	for _, h := range append(b.held, b.volume...) {
 		unix.Close(h.fd)
 	}
-	for _, fd := range []int{b.layer, b.usr, b.template, b.root} {
+	for _, fd := range append(b.image, b.layer, b.usr, b.template, b.root) {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -107,13 +108,8 @@ func (b *builder) holdSources() (err error) {
 	if err := restrict(b.layer, unix.MOUNT_ATTR_NODEV); err != nil {
 		return err
 	}
-	if b.usr, err = b.tree(b.setup.Usr); err != nil {
+	if err := b.holdLowers(); err != nil {
 		return err
-	}
-	if b.setup.Template != (Tree{}) {
-		if b.template, err = b.tree(b.setup.Template); err != nil {
-			return err
-		}
 	}
 	for _, m := range b.setup.Mounts {
 		fd, err := b.tree(m.Tree)
@@ -132,9 +128,26 @@ func (b *builder) holdSources() (err error) {
 	return nil
 }
 
+// holdLowers takes hold of what is below the sandbox's own files.
+func (b *builder) holdLowers() (err error) {
+	if b.layered() {
+		return b.holdImage()
+	}
+	if b.usr, err = b.tree(b.setup.Usr); err != nil {
+		return err
+	}
+	if b.setup.Template != (Tree{}) {
+		b.template, err = b.tree(b.setup.Template)
+	}
+	return err
+}
+
 // holdRoots takes hold of the directories beside /usr that hold programs and
 // libraries. On most hosts they are links into /usr.
 func (b *builder) holdRoots() error {
+	if b.layered() {
+		return nil
+	}
 	b.shell = shell()
 	b.links = make(map[string]string)
 	for _, name := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
@@ -167,6 +180,9 @@ func (b *builder) holdReadOnly(name string) error {
 func (b *builder) stage() error {
 	if err := attach(b.layer, stage); err != nil {
 		return err
+	}
+	if b.layered() {
+		return b.stageImage()
 	}
 	if err := attach(b.usr, stage+"/usr-lower"); err != nil {
 		return err
@@ -206,6 +222,10 @@ func overlay(name string) (int, error) {
 // holdUsr makes the sandbox's /usr: the host's with a writable layer, or,
 // where the layer's file system cannot be one, read-only.
 func (b *builder) holdUsr() error {
+	if b.layered() {
+		b.ready.Overlay = true
+		return nil
+	}
 	fd, err := overlay("usr")
 	b.ready.Overlay = err == nil
 	if err != nil {
@@ -222,8 +242,16 @@ func (b *builder) holdUsr() error {
 	return nil
 }
 
-// holdRoot makes the sandbox's root: over a template, or an empty directory.
+// holdRoot makes the sandbox's root: over an image, a template, or an empty
+// directory.
 func (b *builder) holdRoot() (err error) {
+	if b.layered() {
+		if err := b.createFiles(stage + "/root"); err != nil {
+			return err
+		}
+		b.root, err = b.imageRoot()
+		return err
+	}
 	if b.template >= 0 {
 		// Before the mount, or overlayfs would have to copy the directory.
 		if err := b.createFiles(stage + "/root"); err != nil {

@@ -19,6 +19,9 @@ func (a *agent) start(req *Request, fds []int) {
 		return
 	}
 	defer CloseAll([]int{master, slave})
+	if u := req.Exec.User; u != nil {
+		_ = unix.Fchown(slave, int(u.UID), -1) // else it cannot be opened again
+	}
 	// The server sends no other descriptors for a command in a terminal.
 	req.Exec.FDs = req.Exec.FDs&HasCgroup | HasStdin | HasStdout | HasStderr
 	reply := a.exec(req, append([]int{slave, slave, slave}, fds...))

@@ -69,6 +69,9 @@ type Setup struct {
 	Layer Tree `json:"layer"`
 	// Template is a root to put the sandbox's own over, if there is one yet.
 	Template Tree `json:"template"`
+	// Image are the layers of an image, the lowest first, which the root is
+	// made of in place of Usr and Template.
+	Image []Tree `json:"image,omitempty"`
 	// Usr is the host's /usr.
 	Usr Tree `json:"usr"`
 	// Skeleton are directories below /usr that the sandbox's root owns, for
@@ -115,10 +118,19 @@ type Exec struct {
 	Args []string `json:"args"`
 	Env  []string `json:"env"`
 	Dir  string   `json:"dir"`
-	FDs  uint8    `json:"fds,omitempty"`
+	// User is who runs the command; nil is root.
+	User *User `json:"user,omitempty"`
+	FDs  uint8 `json:"fds,omitempty"`
 	// TTY asks for a terminal in place of stdin, stdout and stderr. Its master
 	// comes with the reply.
 	TTY *terminal.Size `json:"tty,omitempty"`
+}
+
+// User is somebody in the sandbox.
+type User struct {
+	UID    uint32   `json:"uid"`
+	GID    uint32   `json:"gid"`
+	Groups []uint32 `json:"groups,omitempty"`
 }
 
 // Bits of Exec.FDs.

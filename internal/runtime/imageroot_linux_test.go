@@ -1,0 +1,348 @@
+package runtime
+
+import (
+	"archive/tar"
+	"bytes"
+	"debug/elf"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	images "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/langsandbox/sandbox-go/internal/image"
+)
+
+// libraryDirs are where programs of this machine have their libraries.
+var libraryDirs = []string{
+	"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/lib/" + triplet(), "/usr/lib/" + triplet(),
+}
+
+func triplet() string {
+	return map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[goruntime.GOARCH] + "-linux-gnu"
+}
+
+// programs returns programs of this machine with all that they load, by path.
+func programs(t *testing.T, names ...string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	var add func(path, as string)
+	add = func(path, as string) {
+		if files[as] != nil {
+			return
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[as] = data
+		f, err := elf.NewFile(bytes.NewReader(data))
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		for _, p := range f.Progs {
+			if p.Type == elf.PT_INTERP {
+				name, _ := io.ReadAll(p.Open())
+				loader := strings.TrimRight(string(name), "\x00")
+				add(loader, loader)
+			}
+		}
+		needed, err := f.ImportedLibraries()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, library := range needed {
+			for _, dir := range libraryDirs {
+				if found := filepath.Join(dir, library); exists(found) {
+					add(found, found)
+					break
+				}
+			}
+		}
+	}
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(path, "/bin/"+name)
+	}
+	return files
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// layerOf makes a layer of entries. A file has its contents in place of a link.
+func layerOf(t *testing.T, entries ...tar.Header) v1.Layer {
+	t.Helper()
+	return layerWith(t, nil, entries...)
+}
+
+func layerWith(t *testing.T, files map[string][]byte, entries ...tar.Header) v1.Layer {
+	t.Helper()
+	var buf bytes.Buffer
+	out := tar.NewWriter(&buf)
+	for name, data := range files {
+		entries = append(entries, tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: 0o755, Linkname: string(data)})
+	}
+	for _, h := range entries {
+		body := ""
+		if h.Typeflag == 0 {
+			body, h.Linkname, h.Size = h.Linkname, "", int64(len(h.Linkname))
+		}
+		if h.Mode == 0 {
+			h.Mode = 0o644
+		}
+		if err := out.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(out, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func fileHeader(name, body string) tar.Header { return tar.Header{Name: name, Linkname: body} }
+
+func dirHeader(name string, mode int64, uid int) tar.Header {
+	return tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: mode, Uid: uid, Gid: uid}
+}
+
+// pulled stores an image in a registry and pulls it back.
+func pulled(t *testing.T, config v1.Config, layers ...v1.Layer) *ImageRoot {
+	t.Helper()
+	img, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture, file.Config = "linux", goruntime.GOARCH, config
+	if img, err = mutate.ConfigFile(img, file); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(images.New(images.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://") + "/test/image:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := new(http.Transport)
+	defer transport.CloseIdleConnections()
+	if err := remote.Write(ref, img, remote.WithTransport(transport)); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := ImageOwner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := image.Open(image.Config{Dir: filepath.Join(t.TempDir(), "images"), Owner: image.Owner(owner)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	got, err := store.Pull(t.Context(), image.Request{Reference: ref.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot := got.Image.Config
+	return &ImageRoot{
+		Layers: got.Image.Layers, UID: boot.User.UID, GID: boot.User.GID, Groups: boot.User.Groups,
+		Home: boot.User.Home, User: boot.User.Name, Env: boot.Env, Dir: boot.WorkingDir,
+	}
+}
+
+var tools = []string{"sh", "ls", "cat", "id", "rm", "mkdir", "stat", "pwd", "env", "touch", "mv", "chmod"}
+
+// TestImage boots an image from a registry.
+func TestImage(t *testing.T) {
+	n := startNative(t)
+	root := pulled(t, v1.Config{User: "app", WorkingDir: "/work/here", Env: []string{"GREETING=hello", "HOME=/elsewhere"}},
+		layerWith(t, programs(t, tools...),
+			fileHeader("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"),
+			fileHeader("etc/group", "app:x:1001:\nmore:x:1002:app\n"),
+			dirHeader("home/app", 0o700, 1000), fileHeader("gone", "1"), fileHeader("kept/file", "1"),
+			dirHeader("old", 0o755, 0), fileHeader("old/a", "1"), fileHeader("old/b", "1")),
+		layerOf(t, fileHeader(".wh.gone", ""), dirHeader("old", 0o755, 0), fileHeader("old/.wh..wh..opq", ""), fileHeader("old/c", "2")),
+		layerOf(t, fileHeader("kept/more", "3"), dirHeader("shared", 0o777, 0)),
+	)
+	ranged := n.ids.ranged()
+	box := create(t, n, Spec{Image: root, Hostname: "inside"})
+	who := "uid=1000(app) gid=1001(app) groups=1001(app),1002(more)"
+	owner, passwdWrite := "app", "refused"
+	if !ranged { // there is nobody but root
+		who, owner, passwdWrite = "uid=0(root) gid=0 groups=0", "root", "written"
+	}
+	tests := []struct{ name, script, want string }{
+		{"user", "id", who},
+		{"directory", "pwd", "/work/here"},
+		{"environment", "echo $GREETING $HOME $USER", "hello /elsewhere app"},
+		{"whiteout", "ls /gone 2>/dev/null || echo none", "none"},
+		{"opaque", "ls /old", "c"},
+		{"merged", "ls /kept", "file\nmore"},
+		{"home", "touch /home/app/x && stat -c %U /home/app/x", owner},
+		{"host name", "cat /etc/hostname", "inside"},
+		{"hosts", "cat /etc/hosts | (read a b c; echo $a $c)", "127.0.0.1 inside"},
+		{"nothing of the host", "ls /usr/share /etc/ssl 2>/dev/null || echo none", "none"},
+		{"temporary files", "echo x > /tmp/x && cat /tmp/x", "x"},
+		{"devices", "echo x > /dev/null && ls /dev/shm /dev/pts/ptmx", "/dev/pts/ptmx\n\n/dev/shm:"},
+		{"processes", "cat /proc/1/comm > /dev/null && echo seen", "seen"},
+		{"layers are not the user's", "(echo x >> /etc/passwd) 2>/dev/null && echo written || echo refused", passwdWrite},
+		{"output again", "echo again > /dev/stdout", "again"},
+	}
+	for _, test := range tests {
+		got := run(t, box, test.script)
+		if test.name == "user" && !ranged {
+			got = strings.ReplaceAll(got, "(root)", "")
+			test.want = strings.ReplaceAll(test.want, "(root)", "")
+			got, _, _ = strings.Cut(got, ",")
+		}
+		if got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+	if box.Home() != "/work/here" {
+		t.Errorf("relative paths begin at %s", box.Home())
+	}
+	if got := mustRead(t, box, "/old/c"); got != "2" {
+		t.Errorf("opened file holds %q", got)
+	}
+}
+
+// TestImageChanges: what a sandbox changes is its own, stays when it stops, and
+// can be captured.
+func TestImageChanges(t *testing.T) {
+	n := startNative(t)
+	root := pulled(t, v1.Config{}, layerWith(t, programs(t, tools...), dirHeader("d", 0o755, 0), fileHeader("d/f", "1"), fileHeader("g", "1")))
+	box := create(t, n, Spec{ID: "first", Image: root})
+	run(t, box, "rm /g; mkdir /d/new; echo mine > /d/f; rm -r /d/new; mkdir -p /usr/local; echo x > /usr/local/x")
+	other := create(t, n, Spec{ID: "second", Image: root})
+	if got := run(t, other, "cat /g /d/f; ls /usr/local 2>/dev/null || echo none"); got != "11none" {
+		t.Errorf("another sandbox sees %q", got)
+	}
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	if _, err := box.Capture(t.Context(), CaptureSpec{Dir: snapshot}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := RemoveSnapshot(snapshot); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := box.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	const script = "cat /d/f /usr/local/x; ls /g 2>/dev/null || echo none"
+	for _, spec := range []Spec{{ID: "first", Image: root}, {ID: "clone", Image: root, Base: snapshot}} {
+		again := create(t, n, spec)
+		if got := run(t, again, script); got != "mine\nx\nnone" {
+			t.Errorf("%s: %q", spec.ID, got)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestManyLayers: more than one value for the kernel takes.
+func TestManyLayers(t *testing.T) {
+	n := startNative(t)
+	layers := []v1.Layer{layerWith(t, programs(t, "sh", "cat"))}
+	for i := range 100 {
+		layers = append(layers, layerOf(t, fileHeader("top", strings.Repeat("x", i)), fileHeader("layers/"+strings.Repeat("n", i+1), "")))
+	}
+	box := create(t, n, Spec{Image: pulled(t, v1.Config{}, layers...)})
+	if got := run(t, box, "cat /top; set -- /layers/*; echo $#"); got != strings.Repeat("x", 99)+"100" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestHostileImage: an image cannot lead the mounts of its sandbox elsewhere.
+func TestHostileImage(t *testing.T) {
+	n := startNative(t)
+	link := func(name, target string) v1.Layer {
+		return layerWith(t, nil, tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: target}, dirHeader("elsewhere", 0o777, 0))
+	}
+	for _, name := range []string{"proc", "dev", "sys"} {
+		_, err := n.Create(t.Context(), Spec{ID: "hostile", Image: pulled(t, v1.Config{}, link(name, "/elsewhere"))})
+		if err == nil || !strings.Contains(err.Error(), "image /"+name) {
+			t.Errorf("/%s is a link: %v", name, err)
+		}
+	}
+	// Files of the sandbox that the image has as links are not written through.
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("whole"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	box := create(t, n, Spec{Image: pulled(t, v1.Config{}, layerWith(t, programs(t, "sh", "cat"),
+		tar.Header{Name: "etc/hosts", Typeflag: tar.TypeSymlink, Linkname: victim},
+		tar.Header{Name: "etc/hostname", Typeflag: tar.TypeSymlink, Linkname: "/bin/sh"}))})
+	if got := run(t, box, "cat /etc/hostname"); got != "box" {
+		t.Errorf("host name %q", got)
+	}
+	if data, err := os.ReadFile(victim); err != nil || string(data) != "whole" {
+		t.Errorf("the host's file: %q, %v", data, err)
+	}
+}
+
+func TestImageSpec(t *testing.T) {
+	t.Parallel()
+	for name, root := range map[string]ImageRoot{
+		"no layers":       {},
+		"many layers":     {Layers: slices.Repeat([]string{"/x"}, maxLayers+1)},
+		"relative layer":  {Layers: []string{"x"}},
+		"relative dir":    {Layers: []string{"/x"}, Dir: "x"},
+		"dir with nul":    {Layers: []string{"/x"}, Dir: "/\x00"},
+		"relative home":   {Layers: []string{"/x"}, Home: "x"},
+		"negative user":   {Layers: []string{"/x"}, UID: -1},
+		"negative group":  {Layers: []string{"/x"}, Groups: []int{-1}},
+		"no environment":  {Layers: []string{"/x"}, Env: []string{"x"}},
+		"environment nul": {Layers: []string{"/x"}, Env: []string{"x=\x00"}},
+	} {
+		if _, err := (Spec{ID: "a", Image: &root}).checked(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestImageWithoutIsolation: there is no root to be had.
+func TestImageWithoutIsolation(t *testing.T) {
+	rt := modes[len(modes)-1].start(t)
+	_, err := rt.Create(t.Context(), Spec{ID: "a", Image: &ImageRoot{Layers: []string{t.TempDir()}}})
+	if !errors.Is(err, ErrUnsupported) {
+		t.Errorf("error %v", err)
+	}
+}
