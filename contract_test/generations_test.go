@@ -21,10 +21,10 @@ var writeTable = flag.Bool("update", false, "write the table of docs/generations
 // partly is what the local server refuses of operations that it has.
 var partly = map[string]string{
 	"createVolume":   "sizes count and do not limit",
-	"createTemplate": "images are kept, not pulled",
+	"createTemplate": "images are pulled if it is configured",
 	"createSandbox":  "without bucket mounts, provider credentials, saved memory and delegation",
 	"updateSandbox":  "without provider credentials",
-	"createSnapshot": "images are kept, not pulled",
+	"createSnapshot": "images are pulled if it is configured",
 	"captureSandbox": "without memory and images of a Docker inside",
 	"createRegistry": "without AWS roles",
 	"updateRegistry": "without AWS roles",

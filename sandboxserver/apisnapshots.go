@@ -12,7 +12,7 @@ func (a api) ListSnapshots(_ context.Context, r genserver.ListSnapshotsRequestOb
 }
 
 func (a api) CreateSnapshot(_ context.Context, r genserver.CreateSnapshotRequestObject) (genserver.CreateSnapshotResponseObject, error) {
-	out, err := a.createSnapshot(*r.Body)
+	out, err := a.createSnapshot(*r.Body) //nolint:contextcheck // a pull outlives the request
 	return genserver.CreateSnapshot201JSONResponse(out), err
 }
 

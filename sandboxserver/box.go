@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/image"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 	"github.com/langsandbox/sandbox-go/internal/session"
 )
@@ -30,6 +31,8 @@ type box struct {
 	traits     traits
 	shares     map[int]*share // ports that are shared
 	volumes    []attachment
+	root       rootImage
+	held       *image.Handle // nil over the host's /usr, and before the first start
 
 	active time.Time // when a command or a file access last ended
 	busy   int       // how many are going on
@@ -86,17 +89,29 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 		Mounts: e.runtimeMounts(e.templates.byID[b.templateID], b.volumes),
 		Limits: b.limits(),
 	}
-	config := cloneProxy(b.proxy)
+	l := launch{spec: spec, image: e.asking(b.root), user: b.traits.runs.User, proxy: cloneProxy(b.proxy)}
 	ctx, cancel := context.WithCancel(e.ctx)
 	b.boot = cancel
 	b.last = e.begin(b.last, func() error {
 		defer cancel()
 		ctx, stop := context.WithTimeout(ctx, timeout)
 		defer stop()
-		sb, err := e.create(ctx, spec, config)
+		sb, held, err := e.create(ctx, l)
+		e.keepImage(b, held)
 		return e.started(b, sb, err) //nolint:contextcheck // the sandbox outlives its start
 	})
 	return b.last
+}
+
+// keepImage makes an image a sandbox's, as long as it is there.
+func (e *engine) keepImage(b *box, held *image.Handle) {
+	e.mu.Lock()
+	if held != nil {
+		b.held, held = held, b.held
+		b.root.Digest = b.held.Image.Digest
+	}
+	e.mu.Unlock()
+	release(held)
 }
 
 // started enters the outcome of a start.
@@ -205,11 +220,13 @@ func (e *engine) remove(b *box) *transition {
 	}
 	b.last = e.begin(b.last, func() error {
 		e.mu.Lock()
-		sb := b.sb
+		sb, held := b.sb, b.held
+		b.held = nil
 		e.mu.Unlock()
 		if sb != nil {
 			e.closeSandbox(b.id, sb)
 		}
+		release(held)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.boxes.remove(b)
@@ -236,6 +253,9 @@ func startProblem(err error) *apiError {
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, runtime.ErrClosed) {
 		return &apiError{status: 503, code: codeUnavailable, message: "the start was broken off", cause: err}
+	}
+	if p := imageProblem(err); p != nil {
+		return p
 	}
 	return &apiError{status: 422, code: codeSandboxConfig, message: "the sandbox could not be started: " + err.Error(), cause: err}
 }

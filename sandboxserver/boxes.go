@@ -130,13 +130,10 @@ func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, 
 		}
 	}
 	b.take(t)
+	b.root = e.rootOf(b, t)
 	if t != nil && b.sizes == (sizes{}) && len(b.volumes) == 0 {
 		if w := e.takeWarm(t.id); w != nil {
-			b.id = w.id
-			e.boxes.add(b)
-			starting := e.adopt(b, w.sb)
-			e.fillAll()
-			return starting, nil
+			return e.addWarm(b, w), nil
 		}
 	}
 	if err := e.sandboxQuota(1, b.amounts); err != nil {
@@ -150,6 +147,29 @@ func (e *engine) addBox(b *box, req gen.CreateSandbox, wait bool) (*transition, 
 	starting := e.start(b, timeout)
 	e.arm(b)
 	return starting, nil
+}
+
+// addWarm makes a sandbox of one that waited in a pool. mu is held.
+func (e *engine) addWarm(b *box, w *warm) *transition {
+	b.id, b.held = w.id, w.held
+	if b.held != nil {
+		b.root.Digest = b.held.Image.Digest
+	}
+	e.boxes.add(b)
+	starting := e.adopt(b, w.sb)
+	e.fillAll()
+	return starting
+}
+
+// rootOf is what a new sandbox is made of. mu is held.
+func (e *engine) rootOf(b *box, t *template) rootImage {
+	if t != nil {
+		return e.root(t.image, t.registryID)
+	}
+	if s := e.snapshotOf(b); s != nil {
+		return s.root
+	}
+	return rootImage{}
 }
 
 func (e *engine) newBoxName() string {

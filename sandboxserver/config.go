@@ -86,6 +86,23 @@ type Config struct {
 	// The zero value is nothing. It excludes HostNetwork.
 	Egress Egress
 
+	// PullImages makes sandboxes of templates and snapshots start from their
+	// images, which are pulled from registries, with the credentials that a
+	// template or snapshot names; the image "host" is the machine's own /usr.
+	// By default images are names that are kept and returned: every sandbox
+	// has the machine's /usr, and nothing is pulled. It needs native isolation.
+	PullImages bool
+
+	// ImageCacheBytes bounds the unpacked images that are kept, in bytes; 0
+	// means 20 GiB. Those in use, and of snapshots, are not removed: a pull
+	// that does not fit fails.
+	ImageCacheBytes int64
+
+	// InsecureRegistries are hosts, with their port if it is not the usual
+	// one, that images may be pulled from without TLS. Registries on this
+	// machine always may.
+	InsecureRegistries []string
+
 	// Limits are the quotas.
 	Limits Limits
 
@@ -209,7 +226,7 @@ func (c Config) check() error {
 		}
 	}
 	l := c.Limits
-	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.MaxOutput, c.MaxUpload, int64(c.StartTimeout)) < 0 {
+	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.ImageCacheBytes, c.MaxOutput, c.MaxUpload, int64(c.StartTimeout)) < 0 {
 		return errors.New("sandboxserver: limits must not be negative")
 	}
 	if d := c.ServiceDomain; d != "" && (!domainName.MatchString(d) || net.ParseIP(d) != nil) {

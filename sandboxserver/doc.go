@@ -63,8 +63,9 @@
 //   - fs_used_bytes is what the files take on a disk with blocks of 4 KiB: their
 //     data without holes, a block for each directory, 256 bytes for each inode.
 //     A snapshot whose files take more than its fs_capacity_bytes fails.
-//   - A snapshot of an image has no files: the image is kept and returned, and
-//     the programs are those of the host's /usr.
+//   - A snapshot of an image has the image's files with [Config.PullImages]:
+//     it is building while they are pulled. Without, it has no files, and the
+//     programs are those of the host's /usr.
 //   - A tag stays with the ready snapshot that has it until another one that is
 //     made for it is ready.
 //   - A snapshot that a sandbox was made of cannot be deleted before the
@@ -168,16 +169,19 @@
 //
 // # What differs from the hosted service
 //
-//   - Images are not pulled: a template's image is kept and returned, and the
-//     programs are those of the host's /usr.
+//   - Images are pulled with [Config.PullImages] only. Without, a template's
+//     image is kept and returned, and the programs are those of the host's
+//     /usr, which the image "host" is in any case. Commands run as the user of
+//     the image, in its working directory; for a server that is not root there
+//     is only one user in a sandbox, root. Nothing starts the image's own
+//     command. A sandbox keeps to the image that it started with first.
 //   - CPU and memory of a template or sandbox limit all that runs in it, from
 //     the next start on, and 4096 processes and threads do, where this server
 //     may write cgroups; elsewhere, as without isolation, they only count
 //     against the quotas, like sizes that nobody gave. Disk sizes limit nothing:
 //     files and volumes grow as the disk allows.
 //   - Everything is created and changed by one user, "local".
-//   - Registries are kept
-//     and nothing is pulled from them; those that log in with an AWS role are
+//   - Registries that log in with an AWS role are
 //     refused with status 501 and code NotSupported, like the costs of usage,
 //     mounts of buckets and repositories, proxy rules with credentials of
 //     providers, memory that outlives a stop or is in a snapshot, checkpoints,
@@ -186,7 +190,7 @@
 //   - Sandboxes end with the server; volumes, templates, pools, registries and
 //     snapshots survive it where a data directory is given.
 //   - There is no socket to the client's SSH agent, and commands run as the
-//     sandbox's root only.
+//     sandbox's root, or as the user of its image.
 //   - A command that reaches its timeout is killed with all its descendants
 //     and answered with status 408 and code CommandTimeout (where the host
 //     lends no cgroup, a descendant that left its session and cleared its

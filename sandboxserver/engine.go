@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/internal/egress"
+	"github.com/langsandbox/sandbox-go/internal/image"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 	"github.com/langsandbox/sandbox-go/internal/session"
 )
@@ -34,6 +35,7 @@ type engine struct {
 	signer  *signer
 	output  *session.Budget
 	gateway *egress.Gateway
+	images  *image.Store // nil pulls nothing
 
 	ctx    context.Context //nolint:containedctx // the server's: ends with it
 	cancel context.CancelFunc
@@ -167,7 +169,7 @@ func (e *engine) close() error {
 		err := e.rt.Close()
 		e.gateway.Close()
 		e.tasks.Wait()
-		ended <- err
+		ended <- errors.Join(err, e.closeImages())
 	}()
 	select {
 	case err := <-ended:

@@ -34,6 +34,7 @@ const (
 	codeResize             = "ResizeError"
 	codeVolumeProvisioning = "VolumeProvisioning"
 	codeSandboxConfig      = "SandboxConfig"
+	codeImagePull          = "ImagePull"
 	codeUnschedulable      = "Unschedulable"
 	codeNotSupported       = "NotSupported"
 	codeNotReady           = "NotReady"

@@ -48,8 +48,8 @@ type route struct {
 	env    map[string]string
 }
 
-// create starts a sandbox with its way to the network.
-func (e *engine) create(ctx context.Context, spec runtime.Spec, config gen.ProxyConfig) (runtime.Sandbox, error) {
+// connect starts a sandbox with its way to the network.
+func (e *engine) connect(ctx context.Context, spec runtime.Spec, config gen.ProxyConfig) (runtime.Sandbox, error) {
 	sb, err := e.rt.Create(ctx, spec)
 	if err != nil {
 		return nil, err

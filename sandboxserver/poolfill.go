@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/image"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
@@ -18,6 +18,7 @@ const (
 type warm struct {
 	id    string
 	sb    runtime.Sandbox
+	held  *image.Handle // nil over the host's /usr
 	taken chan struct{} // closed when it leaves the pool
 }
 
@@ -63,20 +64,13 @@ func (e *engine) fillAll() {
 // warmOne starts one sandbox for a pool.
 func (e *engine) warmOne(p *pool) {
 	w := &warm{id: newID(), taken: make(chan struct{})}
+	sb, held, err := e.startWarm(p.ctx, p.templateID, w.id)
 	e.mu.Lock()
-	var config gen.ProxyConfig
-	spec := runtime.Spec{ID: w.id, HostNetwork: e.cfg.HostNetwork}
-	if t := e.templates.byID[p.templateID]; t != nil {
-		config, spec.Limits = cloneProxy(t.proxy), t.amounts.limits()
-	}
-	e.mu.Unlock()
-	sb, err := e.startWarm(p.ctx, spec, config)
-	e.mu.Lock()
+	w.sb, w.held = sb, held
 	p.starting--
 	keep := err == nil && !e.closed && p.ctx.Err() == nil && len(p.ready) < p.replicas
 	switch {
 	case keep:
-		w.sb = sb
 		p.ready = append(p.ready, w)
 		p.failures, p.failure = 0, nil
 		p.announce()
@@ -87,20 +81,32 @@ func (e *engine) warmOne(p *pool) {
 	}
 	e.mu.Unlock()
 	if err == nil && !keep {
-		e.closeSandbox(w.id, sb)
+		e.closeWarm(w)
 	}
 }
 
-func (e *engine) startWarm(ctx context.Context, spec runtime.Spec, config gen.ProxyConfig) (runtime.Sandbox, error) {
+func (e *engine) startWarm(ctx context.Context, templateID, id string) (runtime.Sandbox, *image.Handle, error) {
 	select {
 	case e.warmUp <- struct{}{}:
 		defer func() { <-e.warmUp }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
+	e.mu.Lock()
+	l := launch{spec: runtime.Spec{ID: id, HostNetwork: e.cfg.HostNetwork}}
+	if t := e.templates.byID[templateID]; t != nil { // else the pool goes, too
+		l.image, l.proxy, l.spec.Limits = e.asking(e.root(t.image, t.registryID)), cloneProxy(t.proxy), t.amounts.limits()
+	}
+	e.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.StartTimeout)
 	defer cancel()
-	return e.create(ctx, spec, config)
+	return e.create(ctx, l)
+}
+
+// closeWarm ends a sandbox that nobody gets any more.
+func (e *engine) closeWarm(w *warm) {
+	e.closeSandbox(w.id, w.sb)
+	release(w.held)
 }
 
 // retryLater fills the pool again after a pause that grows with the failures
@@ -135,7 +141,7 @@ func (e *engine) watchWarm(p *pool, w *warm) {
 	}
 	e.mu.Unlock()
 	if at >= 0 {
-		e.closeSandbox(w.id, w.sb)
+		e.closeWarm(w)
 	}
 }
 
@@ -146,7 +152,7 @@ func (e *engine) shrink(p *pool) {
 		p.tasks.Add(1)
 		e.tasks.Go(func() {
 			defer p.tasks.Done()
-			e.closeSandbox(w.id, w.sb)
+			e.closeWarm(w)
 		})
 	}
 }
@@ -170,7 +176,7 @@ func (e *engine) takeWarm(templateID string) *warm {
 			w := p.take()
 			select {
 			case <-w.sb.Done(): // ended, and not noticed yet
-				e.tasks.Go(func() { e.closeSandbox(w.id, w.sb) })
+				e.tasks.Go(func() { e.closeWarm(w) })
 			default:
 				return w
 			}

@@ -10,8 +10,8 @@ import (
 	"github.com/langsandbox/sandbox-go/gen"
 )
 
-// registry is an address and the credentials for it, which come in and never
-// go out. This server pulls no images, so that nothing uses them yet.
+// registry is an address and the credentials for it, which come in and go
+// out to that address only.
 type registry struct {
 	meta
 	url                string

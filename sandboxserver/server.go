@@ -64,6 +64,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, s.removeTemp())
 	}
 	s.engine = newEngine(cfg, rt, gateway, dir)
+	if err := s.engine.openImages(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
+	}
 	if s.engine.signer, err = openSigner(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
 	}
@@ -110,7 +113,8 @@ func (s *Server) removeTemp() error {
 	if s.temp == "" {
 		return nil
 	}
-	// Sandboxes made what is in volumes and snapshots.
+	// Sandboxes made what is in volumes and snapshots, and images may have
+	// directories that their owner cannot enter.
 	return runtime.RemoveTree(s.temp)
 }
 

@@ -31,8 +31,8 @@ func newSnapshot(name, tag, description string, labels map[string]string, runs g
 	return s, checkRuns(runs)
 }
 
-// createSnapshot makes a snapshot of an image, which is an empty file system
-// here.
+// createSnapshot makes a snapshot of an image. That is an empty file system
+// where images are not pulled.
 func (e *engine) createSnapshot(req gen.CreateSnapshot) (view gen.Snapshot, err error) {
 	s, err := newSnapshot(req.Name, req.Tag, req.Description, req.Labels, req.RunConfig)
 	if err != nil {
@@ -43,8 +43,9 @@ func (e *engine) createSnapshot(req gen.CreateSnapshot) (view gen.Snapshot, err 
 		if s.registryID != "" && e.registries.byID[s.registryID] == nil {
 			return invalid(fmt.Sprintf("registry %q not found: give its id", s.registryID), "registry_id")
 		}
+		s.root = e.root(s.image, s.registryID)
 		e.enterSnapshot(s)
-		s.last = e.begin(nil, func() error { return e.built(s, 0, nil) })
+		e.build(s)
 		view = s.view()
 		return nil
 	})
@@ -79,9 +80,14 @@ func (e *engine) built(s *snapshot, used int64, failure error) error {
 	return err
 }
 
-// captureProblem says why a capture failed, without paths of the host.
+// captureProblem says why a snapshot failed, without paths of the host.
 func captureProblem(err error) string {
+	if p := imageProblem(err); p != nil {
+		return p.message
+	}
 	switch {
+	case errors.Is(err, errImageSize):
+		return err.Error()
 	case errors.Is(err, runtime.ErrTooLarge):
 		return "the files of the sandbox do not fit: ask for a larger fs_capacity_bytes"
 	case errors.Is(err, runtime.ErrClosed):
@@ -138,7 +144,8 @@ func (e *engine) capturable(b *box) error {
 
 // describe gives a snapshot what it has of the sandbox. mu is held.
 func (e *engine) describe(s *snapshot, b *box, req gen.CaptureSnapshot) {
-	s.sourceID = b.id
+	s.sourceID, s.root = b.id, b.root
+	e.holdRoot(s)
 	s.runs = layered(b.traits.runs, req.RunConfig)
 	if s.carried.has(gen.SnapshotLabels) {
 		inherited := maps.Clone(b.traits.labels)

@@ -22,12 +22,13 @@ type savedSnapshot struct {
 	Disk        int64              `json:"fs_capacity_bytes"`
 	Used        int64              `json:"fs_used_bytes,omitzero"`
 	Carried     carried            `json:"carried,omitzero"`
+	Root        rootImage          `json:"root_image,omitzero"`
 }
 
 func (s *snapshot) saved() savedSnapshot {
 	return savedSnapshot{
 		s.meta.saved(), s.tag, s.status, s.message, s.description, maps.Clone(s.labels), cloneRuns(s.runs),
-		s.image, s.registryID, s.sourceID, s.config, s.disk, s.used, s.carried,
+		s.image, s.registryID, s.sourceID, s.config, s.disk, s.used, s.carried, s.root,
 	}
 }
 
@@ -38,7 +39,7 @@ func (e *engine) enterSnapshots(list []savedSnapshot) error {
 		s := &snapshot{
 			meta: e.restored(r.savedMeta), tag: r.Tag, wanted: r.Tag, status: r.Status, message: r.Message,
 			description: r.Description, labels: r.Labels, runs: r.Runs, image: r.Image, registryID: r.RegistryID,
-			sourceID: r.SourceID, config: r.Config, disk: r.Disk, used: r.Used, carried: r.Carried,
+			sourceID: r.SourceID, config: r.Config, disk: r.Disk, used: r.Used, carried: r.Carried, root: r.Root,
 		}
 		switch s.status {
 		case gen.SnapshotFailed, gen.SnapshotDeleting: // without files
@@ -51,6 +52,9 @@ func (e *engine) enterSnapshots(list []savedSnapshot) error {
 					s.status, s.message = gen.SnapshotFailed, "the files are not in the data directory any more"
 				}
 			}
+		}
+		if s.status == gen.SnapshotReady {
+			e.holdRoot(s)
 		}
 		e.snapshots.byID[s.id] = s
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/image"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
@@ -40,7 +41,9 @@ type snapshot struct {
 	description string
 	labels      map[string]string
 	runs        gen.RunConfig
-	image       string // kept and returned; nothing is pulled
+	image       string // as it was asked for
+	root        rootImage
+	held        *image.Handle // keeps the image that root is about
 	registryID  string
 	sourceID    string // the sandbox it was captured from, empty for an image
 	config      gen.ImageConfig
@@ -227,6 +230,9 @@ func (e *engine) deleteSnapshot(ref string) error {
 		if s.stop != nil {
 			s.stop()
 		}
+		held := s.held
+		s.held = nil
+		e.tasks.Go(func() { release(held) })
 		if s.sourceID != "" {
 			e.begin(s.last, func() error { return e.reclaim(s.id) })
 		}

@@ -281,3 +281,15 @@ func (p Platform) runs(system, architecture, variant string) bool {
 	}
 	return true
 }
+
+// Registry returns the host of the registry that a reference is of, or "".
+func Registry(reference string) string {
+	if len(reference) > maxReference {
+		return ""
+	}
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return ""
+	}
+	return ref.Context().RegistryStr()
+}
