@@ -195,7 +195,7 @@ func TestTunnelBreaksOff(t *testing.T) {
 
 // TestManyTunnels opens and closes ten thousand. It runs alone, since it
 // counts the goroutines of the whole process.
-func TestManyTunnels(t *testing.T) {
+func TestManyTunnels(t *testing.T) { //nolint:paralleltest // see above
 	sb := onThisMachine(t)
 	address := serving(t, func(conn *net.TCPConn) { io.Copy(conn, conn) })
 	once := func() {
