@@ -110,6 +110,7 @@ func TestCopyTree(t *testing.T) {
 			t.Errorf("progress %+v", last)
 		}
 		if i == 0 { // over what is there already, and not only over nothing
+			ok[*sandboxclient.Result](t)(sb.Run(t.Context(), "chmod -R u+w ./"+dir, nil))
 			if err := sb.CopyFS(t.Context(), dir, os.DirFS(local), nil); err != nil {
 				t.Error(err)
 			}

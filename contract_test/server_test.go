@@ -124,7 +124,7 @@ func driveAttachments(t *testing.T, ctx context.Context, s *localServer) { //nol
 		}
 	}
 	must(s.c.Use(ctx, use(false), func(ctx context.Context, sb *sandboxclient.Sandbox) error {
-		_, err := s.c.Create(ctx, use(true))
+		_, err := s.c.Create(ctx, use(s.server.Isolation() != sandboxserver.IsolationProcess))
 		is(t, err, sandboxclient.ErrConflict)
 		is(t, s.c.Volumes.Delete(ctx, "v1"), sandboxclient.ErrInUse)
 		if got := sb.Info().Volumes; len(got) != 1 || got[0].VolumeName != "v1" {

@@ -99,7 +99,13 @@ func (s *shelf) push(t *testing.T, path string, config v1.Config, files map[stri
 	return ref.String()
 }
 
-func pulling(c *Config) { c.PullImages = true }
+func pulling(t *testing.T) func(*Config) {
+	t.Helper()
+	if _, err := runtime.ImageOwner(); err != nil {
+		t.Skip(err)
+	}
+	return func(c *Config) { c.PullImages = true }
+}
 
 // latest is how the last sandbox was started.
 func (b *bench) latest() runtime.Spec {
@@ -117,7 +123,7 @@ func TestTemplateImage(t *testing.T) {
 	shelf := newShelf(t)
 	reference := shelf.push(t, "app", v1.Config{User: "app", WorkingDir: "/srv", Env: []string{"A=b"}},
 		map[string]string{"etc/passwd": "app:x:7:8::/home/app:/bin/sh\n", "file": "1"})
-	b := newBench(t, pulling)
+	b := newBench(t, pulling(t))
 	b.template("app", map[string]any{"image": reference})
 	b.template("plain", map[string]any{"image": "host"})
 	b.box(map[string]any{"template_name": "app", "name": "one"})
@@ -169,7 +175,7 @@ func TestImagePull(t *testing.T) {
 	shelf := newShelf(t)
 	reference := shelf.push(t, "private", v1.Config{}, map[string]string{"f": "1"})
 	shelf.locked.Store(true)
-	b := newBench(t, pulling)
+	b := newBench(t, pulling(t))
 	refuse := func(template, words string) {
 		t.Helper()
 		a := b.call("POST", "/boxes", map[string]any{"template_name": template, "name": "x"})
@@ -220,7 +226,8 @@ func TestSnapshotImage(t *testing.T) {
 		User: "9", Cmd: []string{"run"}, ExposedPorts: map[string]struct{}{"80/tcp": {}, "53/udp": {}}, Labels: map[string]string{"a": "image", "b": "image"},
 	}, map[string]string{"file": "old"})
 	dir := t.TempDir()
-	keep := func(c *Config) { c.Dir = dir; pulling(c) }
+	pull := pulling(t)
+	keep := func(c *Config) { c.Dir = dir; pull(c) }
 	b := newBench(t, keep)
 	b.fake.capture = func(_ context.Context, spec runtime.CaptureSpec) (runtime.Captured, error) {
 		return runtime.Captured{}, os.Mkdir(spec.Dir, 0o700)

@@ -17,7 +17,7 @@ const (
 
 func TestResolveUser(t *testing.T) {
 	t.Parallel()
-	root, err := unpackTest(t, owners()["single"], tarOf(t, file("etc/passwd", testPasswd), file("etc/group", testGroup)))
+	root, err := unpackTest(t, owners(t)["single"], tarOf(t, file("etc/passwd", testPasswd), file("etc/group", testGroup)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestResolveUser(t *testing.T) {
 			t.Errorf("%q: %+v, %v", user, got, err)
 		}
 	}
-	empty, err := unpackTest(t, owners()["single"], tarOf(t, dir("etc")))
+	empty, err := unpackTest(t, owners(t)["single"], tarOf(t, dir("etc")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestMerged(t *testing.T) {
 		{file("both", "2"), file(".wh.hidden", ""), dir("d"), file("d/high", "2"), dir("o"), file("o/.wh..wh..opq", ""), file("o/high", "2"), file("d/.wh.none", "")},
 		{dir("f"), file("f/in", "3"), file("sub2", "3")},
 	} {
-		root, err := unpackTest(t, owners()["single"], tarOf(t, items...))
+		root, err := unpackTest(t, owners(t)["single"], tarOf(t, items...))
 		if err != nil {
 			t.Fatal(err)
 		}
