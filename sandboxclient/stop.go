@@ -51,10 +51,10 @@ func (p *Process) halt(reason error) {
 // does not return, the end may be behind what it was to take.
 func (p *Process) giveUp() {
 	p.mu.Lock()
-	l := p.line
+	held := p.line != nil && p.line.held.Load() // no longer, once the writer is abandoned
 	p.mu.Unlock()
 	p.abandon()
-	if l == nil || !l.held.Load() {
+	if !held {
 		p.quit(errKillUnanswered)
 		return
 	}
