@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/quantity"
 )
 
 const (
@@ -176,7 +177,7 @@ func (e *engine) enter(state savedState) error {
 	for _, s := range state.Volumes {
 		v := &volume{meta: e.restored(s.savedMeta), size: s.Size, description: s.Description, labels: s.Labels}
 		var err error
-		if v.bytes, err = parseBytes(s.Size); err != nil {
+		if v.bytes, err = quantity.ParseBytes(s.Size); err != nil {
 			return fmt.Errorf("volume %q: size %w", v.name, err)
 		}
 		if err := makeVolumeDir(e.volumeDir(v.id)); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -212,8 +213,8 @@ func (e *engine) enterTemplate(s savedTemplate) error {
 		volumes: s.Mounts, proxy: s.Proxy, registryID: s.RegistryID,
 	}
 	var err1, err2 error
-	t.amounts.cpu, err1 = parseMillicores(s.Resources.CPU)
-	t.amounts.memory, err2 = parseBytes(s.Resources.Memory)
+	t.amounts.cpu, err1 = quantity.ParseMillicores(s.Resources.CPU)
+	t.amounts.memory, err2 = quantity.ParseBytes(s.Resources.Memory)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}

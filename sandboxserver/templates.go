@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/quantity"
 )
 
 // What a sandbox is counted with when its template, or the lack of one, does
@@ -110,9 +111,9 @@ func (e *engine) checkResources(r gen.ResourceSpec) (gen.ResourceSpec, amounts, 
 		limit       int64
 		into        *int64
 	}{
-		{"cpu", r.CPU, parseMillicores, e.cfg.Limits.CPUMillicores, &a.cpu},
-		{"memory", r.Memory, parseBytes, e.cfg.Limits.MemoryBytes, &a.memory},
-		{"storage", cmp.Or(r.Storage, "1"), parseBytes, 0, new(int64)},
+		{"cpu", r.CPU, quantity.ParseMillicores, e.cfg.Limits.CPUMillicores, &a.cpu},
+		{"memory", r.Memory, quantity.ParseBytes, e.cfg.Limits.MemoryBytes, &a.memory},
+		{"storage", cmp.Or(r.Storage, "1"), quantity.ParseBytes, 0, new(int64)},
 	} {
 		n, err := f.parse(f.value)
 		switch {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/quantity"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
@@ -66,7 +67,7 @@ const (
 )
 
 func volumeSize(size string) (int64, error) {
-	n, err := parseBytes(size)
+	n, err := quantity.ParseBytes(size)
 	if err != nil {
 		return 0, invalid("size "+err.Error(), "size")
 	}

@@ -1,24 +1,24 @@
-package sandboxserver
+// Package quantity reads Kubernetes quantities, such as 500m and 512Mi.
+package quantity
 
 import (
 	"errors"
-	"math"
 	"math/big"
 	"strconv"
 	"strings"
 )
 
-// maxQuantityLength bounds the text of a quantity; the longest sensible one
+// maxLength bounds the text of a quantity; the longest sensible one
 // is far shorter.
-const maxQuantityLength = 64
+const maxLength = 64
 
 var (
-	errQuantityForm     = errors.New("must be a number with an optional unit, such as 500m, 512Mi or 1e3")
-	errQuantityNegative = errors.New("must not be negative")
-	errQuantityRange    = errors.New("is too large")
+	errForm     = errors.New("must be a number with an optional unit, such as 500m, 512Mi or 1e3")
+	errNegative = errors.New("must not be negative")
+	errRange    = errors.New("is too large")
 )
 
-var quantityUnits = map[string]*big.Rat{
+var units = map[string]*big.Rat{
 	"":   big.NewRat(1, 1),
 	"n":  big.NewRat(1, 1e9),
 	"u":  big.NewRat(1, 1e6),
@@ -41,19 +41,19 @@ func power(base, exponent int64) *big.Rat {
 	return new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(base), big.NewInt(exponent), nil))
 }
 
-// parseBytes reads a Kubernetes quantity as a number of bytes, rounded up.
-func parseBytes(s string) (int64, error) { return parseQuantity(s, 1) }
+// ParseBytes reads a Kubernetes quantity as a number of bytes, rounded up.
+func ParseBytes(s string) (int64, error) { return parse(s, 1) }
 
-// parseMillicores reads a Kubernetes quantity as thousandths of a core,
+// ParseMillicores reads a Kubernetes quantity as thousandths of a core,
 // rounded up.
-func parseMillicores(s string) (int64, error) { return parseQuantity(s, 1000) }
+func ParseMillicores(s string) (int64, error) { return parse(s, 1000) }
 
-// parseQuantity reads a Kubernetes quantity (sign, decimal number, and a
+// parse reads a Kubernetes quantity (sign, decimal number, and a
 // decimal or binary unit or an exponent) and returns it times scale, rounded
 // up. The result is never negative.
-func parseQuantity(s string, scale int64) (int64, error) {
-	if len(s) > maxQuantityLength {
-		return 0, errQuantityForm
+func parse(s string, scale int64) (int64, error) {
+	if len(s) > maxLength {
+		return 0, errForm
 	}
 	unsigned, negative := strings.CutPrefix(s, "-")
 	if !negative {
@@ -65,7 +65,7 @@ func parseQuantity(s string, scale int64) (int64, error) {
 	}
 	number, unit := unsigned[:end], unsigned[end:]
 	if strings.Count(number, ".") > 1 || strings.Trim(number, ".") == "" {
-		return 0, errQuantityForm
+		return 0, errForm
 	}
 	factor, err := unitFactor(unit)
 	if err != nil {
@@ -73,30 +73,30 @@ func parseQuantity(s string, scale int64) (int64, error) {
 	}
 	value, ok := new(big.Rat).SetString("0" + strings.TrimSuffix(number, "."))
 	if !ok {
-		return 0, errQuantityForm
+		return 0, errForm
 	}
 	if negative && value.Sign() != 0 {
-		return 0, errQuantityNegative
+		return 0, errNegative
 	}
 	value.Mul(value, factor).Mul(value, big.NewRat(scale, 1))
 	return ceil(value)
 }
 
 func unitFactor(unit string) (*big.Rat, error) {
-	if factor, ok := quantityUnits[unit]; ok {
+	if factor, ok := units[unit]; ok {
 		return factor, nil
 	}
 	if unit[0] != 'e' && unit[0] != 'E' {
-		return nil, errQuantityForm
+		return nil, errForm
 	}
 	exponent, err := strconv.ParseInt(unit[1:], 10, 16)
 	switch {
-	case errors.Is(err, strconv.ErrRange), err == nil && exponent > maxQuantityLength:
-		return nil, errQuantityRange
+	case errors.Is(err, strconv.ErrRange), err == nil && exponent > maxLength:
+		return nil, errRange
 	case err != nil:
-		return nil, errQuantityForm
-	case exponent < -maxQuantityLength:
-		exponent = -maxQuantityLength // rounds up to the smallest unit all the same
+		return nil, errForm
+	case exponent < -maxLength:
+		exponent = -maxLength // rounds up to the smallest unit all the same
 	}
 	if exponent < 0 {
 		return new(big.Rat).Inv(power(10, -exponent)), nil
@@ -110,24 +110,7 @@ func ceil(value *big.Rat) (int64, error) {
 		quotient.Add(quotient, big.NewInt(1))
 	}
 	if !quotient.IsInt64() {
-		return 0, errQuantityRange
+		return 0, errRange
 	}
 	return quotient.Int64(), nil
-}
-
-// add sums two amounts that are not negative and stops at the largest number,
-// so that no request wraps a quota around.
-func add(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
-}
-
-// times multiplies two amounts that are not negative, in the same way.
-func times(a, b int64) int64 {
-	if b != 0 && a > math.MaxInt64/b {
-		return math.MaxInt64
-	}
-	return a * b
 }
