@@ -142,6 +142,11 @@ type Config struct {
 	// commands, keys and secrets are never logged.
 	Logger *slog.Logger
 
+	// Observe is told of each request once it was answered, for metrics; nil
+	// tells nobody. It is called from many goroutines at once and must not
+	// wait.
+	Observe func(Observation)
+
 	runtime runtime.Runtime      // tests bring their own
 	reach   func(*egress.Config) // and their own Internet
 }

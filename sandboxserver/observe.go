@@ -41,6 +41,9 @@ func (s *Server) observe(w *response, r *http.Request, start time.Time) {
 	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request",
 		slog.String("method", r.Method), slog.String("path", loggedPath(r)),
 		slog.Int("status", w.status), slog.Duration("duration", time.Since(start)))
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(s.observation(w, r, start))
+	}
 }
 
 // loggedPath is the path of a request, but for the tokens that are part of

@@ -88,9 +88,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	for strings.Contains(escaped, "//") {
-		escaped = strings.ReplaceAll(escaped, "//", "/")
-	}
+	escaped = singleSlashes(escaped)
 	plain, err := url.PathUnescape(escaped)
 	if err != nil || path.Clean(escaped) != escaped {
 		// The mux would redirect such paths; API clients do not follow.
@@ -107,6 +105,13 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
+func singleSlashes(escaped string) string {
+	for strings.Contains(escaped, "//") {
+		escaped = strings.ReplaceAll(escaped, "//", "/")
+	}
+	return escaped
+}
+
 // open is who answers requests that need no key, if that is somebody.
 func (s *Server) open(escaped string) func(http.ResponseWriter, *http.Request) error {
 	switch {
@@ -114,6 +119,8 @@ func (s *Server) open(escaped string) func(http.ResponseWriter, *http.Request) e
 		return s.serveLink
 	case escaped == keysPath:
 		return s.identity.serveKeys
+	case escaped == healthPath:
+		return s.serveHealth
 	}
 	return nil
 }

@@ -21,6 +21,9 @@ type serveFlags struct {
 	hostNetwork  bool
 	services     string
 	egress       []string
+	limits       sandboxserver.Limits
+	metrics      string
+	log          string
 	verbose      bool
 }
 
@@ -35,7 +38,8 @@ interrupted. Once it accepts connections it prints two lines on standard output:
   LANGSMITH_ENDPOINT=http://127.0.0.1:PORT
   LANGSMITH_API_KEY=KEY
 
-The key is in SANDBOX_SERVE_API_KEY, or a new one at each start.`,
+The key is in SANDBOX_SERVE_API_KEY, or a new one at each start. GET /healthz is
+answered without it, with 200 while the server serves.`,
 		Example: `  sandbox serve --addr 127.0.0.1:8080 --data ~/.sandboxes`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
@@ -48,41 +52,78 @@ The key is in SANDBOX_SERVE_API_KEY, or a new one at each start.`,
 	flags.StringVar(&f.services, "service-domain", "", "domain below which shared ports have hosts for browsers; localhost by default, on this machine")
 	flags.BoolVar(&f.hostNetwork, "host-network", false, "let sandboxes use the network of this machine")
 	flags.StringArrayVar(&f.egress, "egress", nil, `host that sandboxes may reach through the server's proxy: name, *.domain, name:port, address, range, or "*" for all that are public; may be repeated`)
+	quotaFlags(flags, &f.limits)
+	flags.StringVar(&f.metrics, "metrics-addr", "", "address to serve metrics for Prometheus on, under /metrics and without a key; none by default")
+	flags.StringVar(&f.log, "log", "text", "form of the log on standard error: text or json")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every request")
 	return cmd
 }
 
-func (a *app) serve(ctx context.Context, f serveFlags) error {
-	level := slog.LevelInfo
-	if f.verbose {
-		level = slog.LevelDebug
+func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
+	log, err := a.logger(f)
+	if err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
-	server, err := listen(ctx, f.addr, sandboxserver.Config{
+	cfg := sandboxserver.Config{
 		APIKey:       strings.TrimSpace(a.getenv("SANDBOX_SERVE_API_KEY")),
 		Dir:          f.data,
 		MinIsolation: sandboxserver.Isolation(f.minIsolation),
 		AllowedHosts: f.allowHosts,
 		HostNetwork:  f.hostNetwork,
 		Egress:       sandboxserver.Egress{Allow: f.egress},
+		Limits:       f.limits,
 		Logger:       log,
 
 		ServiceDomain: f.services,
-	})
+	}
+	m, err := openMetrics(ctx, f.metrics)
 	if err != nil {
 		return err
 	}
+	if m != nil {
+		defer func() { err = errors.Join(err, m.close()) }()
+		cfg.Observe = m.observe
+	}
+	server, err := listen(ctx, f.addr, cfg)
+	if err != nil {
+		return err
+	}
+	if m != nil {
+		m.follow(server.Usage)
+		log.InfoContext(ctx, "metrics", "addr", m.addr.String())
+	}
+	return errors.Join(a.serveUntil(ctx, server, log), server.shutdown(ctx))
+}
+
+// logger is the server's log, on standard error.
+func (a *app) logger(f serveFlags) (*slog.Logger, error) {
+	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if f.verbose {
+		opts.Level = slog.LevelDebug
+	}
+	switch f.log {
+	case "text":
+		return slog.New(slog.NewTextHandler(a.err, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(a.err, opts)), nil
+	}
+	return nil, fmt.Errorf("--log %q: want text or json", f.log)
+}
+
+// serveUntil says where a server is, and returns when it fails or is to end.
+func (a *app) serveUntil(ctx context.Context, server *localServer, log *slog.Logger) error {
 	if tcp, ok := server.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		log.WarnContext(ctx, "other machines can reach this server, and its key travels unencrypted", "addr", server.addr.String())
 	}
 	log.InfoContext(ctx, "serving", "addr", server.addr.String(), "isolation", string(server.Isolation()))
-	_, err = fmt.Fprintf(a.out, "LANGSMITH_ENDPOINT=%s\nLANGSMITH_API_KEY=%s\n", server.url(), server.APIKey())
-	if err == nil {
-		select {
-		case err = <-server.done:
-		case <-ctx.Done():
-			log.InfoContext(ctx, "shutting down", "cause", context.Cause(ctx).Error())
-		}
+	_, err := fmt.Fprintf(a.out, "LANGSMITH_ENDPOINT=%s\nLANGSMITH_API_KEY=%s\n", server.url(), server.APIKey())
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, server.shutdown(ctx))
+	select {
+	case err = <-server.done:
+	case <-ctx.Done():
+		log.InfoContext(ctx, "shutting down", "cause", context.Cause(ctx).Error())
+	}
+	return err
 }
