@@ -18,6 +18,10 @@ help: ## List the targets.
 test: ## Run all tests: unit, contract, end to end; race detector on, offline.
 	$(GO) test -race -shuffle=on ./...
 
+.PHONY: test-static
+test-static: ## Run the tests of isolation in a program without C code, which has more of it.
+	CGO_ENABLED=0 $(GO) test -run='Attack|Agent|Isolation' ./internal/runtime
+
 .PHONY: interop
 interop: ## Run the official SDKs, from their registries, against the local server.
 	$(GO) test -v -tags=interop -count=1 -timeout=30m ./contract_test/interop
@@ -98,4 +102,4 @@ readme: ## Run the README's commands.
 	./.ci/readme
 
 .PHONY: ci
-ci: check-generated tidy-check lint lint-spec cross test bench-check readme ## Everything the merge gate checks, but the vulnerability scan.
+ci: check-generated tidy-check lint lint-spec cross test test-static bench-check readme ## Everything the merge gate checks, but the vulnerability scan.

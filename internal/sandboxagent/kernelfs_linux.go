@@ -53,6 +53,27 @@ func (b *builder) holdDevices() error {
 	return nil
 }
 
+// hiddenFiles of /proc tell about the machine, not the sandbox; commands find
+// them empty.
+var hiddenFiles = []string{
+	"/proc/cmdline", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_list",
+}
+
+// holdHidden puts /dev/null over them.
+func (b *builder) holdHidden() error {
+	for _, name := range hiddenFiles {
+		if _, err := os.Lstat(name); err != nil {
+			continue
+		}
+		fd, err := CloneTree("/dev/null")
+		if err != nil {
+			return err
+		}
+		b.held = append(b.held, held{fd: fd, target: name, file: true})
+	}
+	return nil
+}
+
 func (b *builder) linkDevices() error {
 	links := map[string]string{
 		"/dev/fd":     "/proc/self/fd",

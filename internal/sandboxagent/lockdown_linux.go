@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +26,9 @@ var commandCaps = []uint{
 }
 
 // lockdown makes the calling thread one that commands can be started from:
-// they inherit what the thread has left. It comes last in the set-up.
+// they inherit what the thread has left. The other threads, on which commands
+// are never started, give up the same system calls and, where the runtime can
+// see to it, the same capabilities. It comes last in the set-up.
 func lockdown(ready *Ready) error {
 	ready.NestedUsers = forbidNestedUsers() != nil
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
@@ -78,8 +82,18 @@ func dropCaps() error {
 		data[i].Effective = uint32(keep >> (32 * i))
 		data[i].Permitted = data[i].Effective
 	}
-	if err := unix.Capset(&header, &data[0]); err != nil {
-		return fail("capset", "", err)
+	return onAllThreads("capset", unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])))
+}
+
+// onAllThreads makes a system call on every thread. In programs with C code the
+// runtime does not know them all; the call is made on this one alone there.
+func onAllThreads(step string, number, a1, a2 uintptr) error {
+	_, _, errno := syscall.AllThreadsSyscall(number, a1, a2, 0)
+	if errno == syscall.ENOTSUP {
+		_, _, errno = syscall.RawSyscall(number, a1, a2, 0)
+	}
+	if errno != 0 {
+		return fail(step, "", errno)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func prepare(setup *Setup, fds []int) (*Ready, error) {
 	b := &builder{setup: setup, fds: fds, layer: -1, usr: -1, template: -1, root: -1}
 	defer b.release()
 	steps := []func() error{
-		private, b.holdSources, b.holdRoots, b.holdKernel, b.holdDevices, b.holdEtc,
+		private, b.holdSources, b.holdRoots, b.holdKernel, b.holdDevices, b.holdHidden, b.holdEtc,
 		b.stage, b.holdUsr, b.holdRoot, b.pivot, b.populate, b.attach, b.attachVolumes, b.identify,
 	}
 	for _, step := range steps {

@@ -3,6 +3,7 @@
 package sandboxagent
 
 import (
+	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -62,17 +63,21 @@ const (
 	dataFirstArg = 16
 )
 
-// filterSyscalls puts the filter on the calling thread and what it starts. It
-// reports false where the kernel has none.
+// filterSyscalls puts the filter on all threads and what they start, who also
+// can gain no new privileges any more. It reports false where the kernel has
+// none.
 func filterSyscalls() (bool, error) {
 	program := filterProgram()
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&fprog)), 0, 0)
-	if err == unix.EINVAL {
+	thread, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&fprog)))
+	switch {
+	case errno == unix.EINVAL, errno == unix.ENOSYS:
 		return false, nil
-	}
-	if err != nil {
-		return false, fail("seccomp", "", err)
+	case errno != 0:
+		return false, fail("seccomp", "", errno)
+	case thread != 0:
+		return false, fail("seccomp", fmt.Sprint("thread ", thread), unix.EBUSY) // it has a filter of its own
 	}
 	return true, nil
 }

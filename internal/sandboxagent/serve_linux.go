@@ -33,7 +33,7 @@ type agent struct {
 // serve sets the sandbox up and then answers requests until the server is
 // gone. It keeps the main thread for itself: that thread gives up its
 // privileges before the first command, and both commands and opened files
-// come from it alone. Other threads keep theirs, to reap and to kill.
+// come from it alone.
 func serve() error {
 	runtime.LockOSThread()
 	catchSignals()
