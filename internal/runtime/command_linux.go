@@ -36,10 +36,14 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 		return nil, err
 	}
 	cmd := &command{box: s, cookie: newCookie(""), ended: make(chan struct{})}
+	env, dir := s.image.env(), spec.Dir
+	if s.fenced != nil {
+		env, dir, cmd.cookie = s.fenced.place(dir)
+	}
 	exec := &sandboxagent.Exec{
 		Args: spec.Args,
-		Env:  mergeEnv(s.image.env(), spec.Env, []string{cmd.cookie}),
-		Dir:  spec.Dir,
+		Env:  mergeEnv(env, spec.Env, []string{cmd.cookie}),
+		Dir:  dir,
 		User: s.image.user(s.rt.ids),
 	}
 	var fds []int

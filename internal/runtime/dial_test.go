@@ -212,11 +212,27 @@ func TestDialErrors(t *testing.T) {
 	})
 }
 
+// fill takes the places of a listener that accepts nothing, in the stead of
+// those in the sandbox that may not connect.
+func fill(t *testing.T, box Sandbox, address string) {
+	t.Helper()
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		conn, err := box.Dial(ctx, "tcp", address)
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+}
+
 // TestDialWaits is about a listener that is full.
 func TestDialWaits(t *testing.T) {
 	everyMode(t, func(t *testing.T, rt Runtime) {
 		box := createWithProgram(t, rt, "box")
 		address := "127.0.0.1:" + listening(t, box, "deaf", "")
+		fill(t, box, address)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		if _, err := box.Dial(ctx, "tcp", address); !errors.Is(err, context.DeadlineExceeded) {

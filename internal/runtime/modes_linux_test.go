@@ -12,6 +12,7 @@ import (
 var modes = []mode{
 	{"native", func(cfg Config) (Runtime, error) { return asRuntime(openNative(cfg, true)) }},
 	{"native-search", func(cfg Config) (Runtime, error) { return asRuntime(openNative(cfg, false)) }},
+	{"landlock", newLandlock},
 	{"process", newProcess},
 }
 

@@ -17,6 +17,8 @@ func New(cfg Config) (Runtime, error) {
 	switch cfg.Isolation {
 	case IsolationNative:
 		return newNative(cfg)
+	case IsolationLandlock:
+		return newLandlock(cfg)
 	case IsolationProcess:
 		return newProcess(cfg)
 	case "":
@@ -72,6 +74,9 @@ type Features struct {
 	OwnProc bool
 	// NoNestedUsers is true when commands cannot create user namespaces.
 	NoNestedUsers bool
+	// Landlock is the version of the kernel's interface that fences commands
+	// in, or 0.
+	Landlock int
 	// SyscallFilter is true when commands run under a system call filter.
 	SyscallFilter bool
 	// LimitCPU, LimitMemory and LimitPIDs are true when these limits hold.

@@ -17,11 +17,31 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent/proctree"
 )
 
-// processRuntime is the runtime of IsolationProcess.
+// processRuntime is the runtime of IsolationProcess, and with a fence that of
+// IsolationLandlock.
 type processRuntime struct {
 	*registry
 	log    *slog.Logger
 	layers *layers
+	fence  fence
+}
+
+// fence keeps the commands of sandboxes in their directories.
+type fence interface {
+	// launch starts what starts a sandbox's commands. The sandbox ends when
+	// that does.
+	launch(ctx context.Context, box *processBox, spec Spec) (launcher, error)
+	features() Features
+	close()
+}
+
+// launcher starts a sandbox's commands.
+type launcher interface {
+	Start(ctx context.Context, spec Command) (Process, error)
+	// listens reports whether a process of the sandbox listens on a port.
+	listens(port uint16) (bool, error)
+	// end ends all that was started.
+	end() error
 }
 
 func newProcess(cfg Config) (Runtime, error) {
@@ -33,7 +53,20 @@ func newProcess(cfg Config) (Runtime, error) {
 }
 
 // Isolation reports what is in force.
-func (r *processRuntime) Isolation() Isolation { return IsolationProcess }
+func (r *processRuntime) Isolation() Isolation {
+	if r.fence != nil {
+		return IsolationLandlock
+	}
+	return IsolationProcess
+}
+
+// Features reports the details.
+func (r *processRuntime) Features() Features {
+	if r.fence != nil {
+		return r.fence.features()
+	}
+	return Features{}
+}
 
 // Create makes a sandbox's directory. Hostname and HostNetwork have no effect.
 func (r *processRuntime) Create(ctx context.Context, spec Spec) (Sandbox, error) {
@@ -65,6 +98,9 @@ func (r *processRuntime) Close() error {
 	if !first {
 		return nil
 	}
+	if r.fence != nil {
+		r.fence.close()
+	}
 	return errors.Join(err, r.layers.close())
 }
 
@@ -88,11 +124,16 @@ func (r *processRuntime) open(ctx context.Context, spec Spec) (*processBox, erro
 		return nil, err
 	}
 	for _, m := range spec.Mounts {
-		if err := linkMount(root, m); err != nil {
+		if m.ReadOnly && r.fence == nil {
+			err = fmt.Errorf("%w: a mount that can only be read", ErrUnsupported)
+		} else {
+			err = linkMount(root, m)
+		}
+		if err != nil {
 			return nil, errors.Join(err, root.Close())
 		}
 	}
-	return &processBox{
+	box := &processBox{
 		rt:       r,
 		id:       spec.ID,
 		dir:      dir,
@@ -102,7 +143,14 @@ func (r *processRuntime) open(ctx context.Context, spec Spec) (*processBox, erro
 		commands: make(map[*processCommand]bool),
 		done:     make(chan struct{}),
 		leaving:  make(chan struct{}),
-	}, nil
+	}
+	if r.fence == nil {
+		return box, nil
+	}
+	if box.launcher, err = r.fence.launch(ctx, box, spec); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return box, nil
 }
 
 // makeDir leaves what a stopped sandbox has put in place of a directory.
@@ -115,9 +163,6 @@ func makeDir(name string) error {
 
 // linkMount shows a mount as a link. An empty directory in its place goes.
 func linkMount(root *os.Root, m Mount) error {
-	if m.ReadOnly {
-		return fmt.Errorf("%w: a mount that can only be read", ErrUnsupported)
-	}
 	if err := m.checkSource(); err != nil {
 		return err
 	}
@@ -140,7 +185,9 @@ type processBox struct {
 	root   *os.Root
 	mounts []Mount
 	cookie string // begins those of the commands
-	done   chan struct{}
+	// launcher starts the commands behind a fence; without one, the server does.
+	launcher launcher
+	done     chan struct{}
 	// leaving is closed when the end begins.
 	leaving chan struct{}
 
@@ -193,6 +240,9 @@ func (b *processBox) end() error {
 }
 
 func (b *processBox) killAll() error {
+	if b.launcher != nil {
+		return b.launcher.end()
+	}
 	b.mu.Lock()
 	var left []*processCommand
 	for cmd := range b.commands {

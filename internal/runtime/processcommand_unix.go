@@ -34,6 +34,9 @@ type processCommand struct {
 
 // Start starts a command.
 func (b *processBox) Start(ctx context.Context, spec Command) (Process, error) {
+	if b.launcher != nil {
+		return b.launcher.Start(ctx, spec)
+	}
 	if len(spec.Args) == 0 {
 		return nil, &fs.PathError{Op: "exec", Err: syscall.EINVAL}
 	}
@@ -79,7 +82,7 @@ func (b *processBox) beginStart() error {
 
 func (b *processBox) baseEnv() []string {
 	path, user := os.Getenv("PATH"), os.Getenv("USER")
-	if path == "" {
+	if path == "" || b.launcher != nil { // behind a fence it may name what cannot be executed
 		path = standardPath
 	}
 	if user == "" {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 )
 
 // Dial connects to what listens on the host's loopback, which is that of the
@@ -22,6 +23,15 @@ func (b *processBox) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, e
 		return nil, err
 	}
 	defer b.starting.Done()
+	if b.launcher != nil {
+		// Somebody else may be listening, since the network is the host's.
+		switch own, err := b.launcher.listens(addr.Port()); {
+		case err != nil:
+			return nil, err
+		case !own:
+			return nil, syscall.ECONNREFUSED
+		}
+	}
 	// The end of the sandbox waits for its dials, but not for long.
 	within, release := during(ctx, b.leaving)
 	defer release()
@@ -37,5 +47,5 @@ func (b *processBox) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, e
 
 // Listen fails: who could connect is not up to the sandbox.
 func (b *processBox) Listen(context.Context) (net.Listener, error) {
-	return nil, fmt.Errorf("listen in a sandbox without isolation: %w", ErrUnsupported)
+	return nil, fmt.Errorf("listen in a sandbox without a network of its own: %w", ErrUnsupported)
 }

@@ -26,7 +26,7 @@ func (b *processBox) OpenFile(ctx context.Context, name string, flag int, perm f
 // OpenDir opens a directory, within the same bounds.
 func (b *processBox) OpenDir(ctx context.Context, name string) (*os.File, error) {
 	return b.open(ctx, name, func() (*os.File, error) {
-		root, rel, err := b.locate(name)
+		root, rel, _, err := b.locate(name)
 		if err != nil {
 			return nil, err
 		}
@@ -56,12 +56,15 @@ func (b *processBox) open(ctx context.Context, name string, open func() (*os.Fil
 }
 
 func (b *processBox) openIn(name string, flag int, perm fs.FileMode) (*os.File, error) {
-	root, rel, err := b.locate(name)
+	root, rel, readOnly, err := b.locate(name)
 	if err != nil {
 		return nil, err
 	}
 	if root != b.root {
 		defer root.Close()
+	}
+	if readOnly && flag&(os.O_WRONLY|os.O_RDWR|os.O_CREATE|os.O_TRUNC) != 0 {
+		return nil, syscall.EROFS
 	}
 	// Nonblocking, since a pipe would wait for its other end.
 	flag |= syscall.O_NONBLOCK | syscall.O_NOCTTY
@@ -82,7 +85,7 @@ func (b *processBox) openIn(name string, flag int, perm fs.FileMode) (*os.File, 
 }
 
 // locate finds the tree that a path is in, and its name there.
-func (b *processBox) locate(name string) (*os.Root, string, error) {
+func (b *processBox) locate(name string) (root *os.Root, rel string, readOnly bool, err error) {
 	if !path.IsAbs(name) {
 		name = path.Join(processHome, name)
 	}
@@ -94,10 +97,10 @@ func (b *processBox) locate(name string) (*os.Root, string, error) {
 	for _, m := range slices.Backward(b.mounts) {
 		if name == m.Target || within(name, m.Target) {
 			root, err := os.OpenRoot(m.Source)
-			return root, relative(strings.TrimPrefix(name, m.Target)), err
+			return root, relative(strings.TrimPrefix(name, m.Target)), m.ReadOnly, err
 		}
 	}
-	return b.root, relative(name), nil
+	return b.root, relative(name), false, nil
 }
 
 func relative(name string) string {

@@ -21,6 +21,10 @@ const (
 	// IsolationProcess is a directory and a process group, and no isolation:
 	// commands see the host's files, processes and network.
 	IsolationProcess Isolation = "process"
+	// IsolationLandlock is IsolationProcess behind a fence: commands write to
+	// the sandbox's directory only, read that and programs of the host, and
+	// have no other network than to listen. Paths are the host's.
+	IsolationLandlock Isolation = "landlock"
 	// IsolationNative is a user, mount, pid, ipc, uts and network namespace
 	// with a private root over the host's read-only /usr.
 	IsolationNative Isolation = "native"

@@ -28,6 +28,8 @@ type sandbox struct {
 	hostNetwork bool
 	limited     []string // cgroups of its own for limits
 
+	fenced *fencedBox // nil with namespaces
+
 	ending, closing  sync.Once
 	endErr, closeErr error
 }
@@ -41,12 +43,29 @@ func (s *sandbox) serve() {
 	}
 	// With its first process the kernel kills the whole pid namespace, and
 	// the wait returns when all of it is gone.
-	_ = s.agent.Kill()
-	if _, err := s.agent.Wait(); err != nil {
+	s.kill()
+	if err := s.waitAgent(); err != nil {
 		s.rt.log.Debug("sandbox agent", "sandbox", s.id, "error", err)
 	}
 	s.control.shut()
 	close(s.done)
+}
+
+// kill begins the end of the agent and of everything it has started.
+func (s *sandbox) kill() {
+	if s.fenced != nil {
+		s.fenced.cut()
+		return
+	}
+	_ = s.agent.Kill()
+}
+
+func (s *sandbox) waitAgent() error {
+	if s.fenced != nil {
+		return s.fenced.wait(s.agent)
+	}
+	_, err := s.agent.Wait()
+	return err
 }
 
 // Home is where commands start.
@@ -155,7 +174,7 @@ func (s *sandbox) Close() error {
 // end ends the agent, and with it all processes.
 func (s *sandbox) end() error {
 	s.ending.Do(func() {
-		_ = s.agent.Kill()
+		s.kill()
 		<-s.done
 		s.endErr = errors.Join(s.removeCgroup(), s.unlimit())
 	})

@@ -45,7 +45,7 @@ func TestSnapshotLayers(t *testing.T) {
 
 // TestSnapshotAcross takes a snapshot of one runtime to the other.
 func TestSnapshotAcross(t *testing.T) {
-	for _, way := range [][2]mode{{modes[0], modes[2]}, {modes[2], modes[0]}} {
+	for _, way := range [][2]mode{{modes[0], modes[2]}, {modes[2], modes[0]}, {modes[2], modes[3]}, {modes[3], modes[0]}} {
 		for _, mode := range way {
 			mode.start(t)
 		}

@@ -11,6 +11,10 @@ func newNative(Config) (Runtime, error) {
 	return nil, fmt.Errorf("%w: it needs Linux, this is %s", ErrUnsupported, runtime.GOOS)
 }
 
+func newLandlock(Config) (Runtime, error) {
+	return nil, fmt.Errorf("%w: it needs Linux, this is %s", ErrUnsupported, runtime.GOOS)
+}
+
 // ImageOwner says whose the files of layers have to be: nobody's, since there
 // are no sandboxes with a root of their own.
 func ImageOwner() (Owner, error) {

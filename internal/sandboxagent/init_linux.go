@@ -24,6 +24,10 @@ func init() {
 	case slices.Contains(os.Environ(), Marker):
 	case slices.Contains(os.Environ(), CopyMarker):
 		work = copyFiles
+	case slices.Contains(os.Environ(), KeeperMarker):
+		work = keep
+	case slices.Contains(os.Environ(), FenceMarker):
+		work = runFenced
 	default:
 		return
 	}
@@ -41,7 +45,7 @@ func run() error {
 	if err := unix.CloseRange(ControlFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close_range: %w", err)
 	}
-	return serve()
+	return serve(false)
 }
 
 // Inode numbers of the machine's first namespaces; fixed in the kernel.
@@ -76,6 +80,21 @@ func checkPlace() error {
 }
 
 func checkSocket() error {
+	if err := checkSocketKind(); err != nil {
+		return err
+	}
+	peer, err := unix.GetsockoptUcred(ControlFD, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	// A process outside of this pid namespace has no number in it.
+	if peer.Pid != 0 {
+		return errors.New("control socket: the server is in the same pid namespace")
+	}
+	return nil
+}
+
+func checkSocketKind() error {
 	kind, err := unix.GetsockoptInt(ControlFD, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
@@ -86,14 +105,6 @@ func checkSocket() error {
 	}
 	if kind != unix.SOCK_SEQPACKET || domain != unix.AF_UNIX {
 		return errors.New("control socket: wrong type")
-	}
-	peer, err := unix.GetsockoptUcred(ControlFD, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	if err != nil {
-		return fmt.Errorf("control socket: %w", err)
-	}
-	// A process outside of this pid namespace has no number in it.
-	if peer.Pid != 0 {
-		return errors.New("control socket: the server is in the same pid namespace")
 	}
 	return nil
 }

@@ -142,6 +142,9 @@ func (b *builder) holdLowers() (err error) {
 	return err
 }
 
+// rootTrees are the directories beside /usr that hold programs and libraries.
+var rootTrees = []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}
+
 // holdRoots takes hold of the directories beside /usr that hold programs and
 // libraries. On most hosts they are links into /usr.
 func (b *builder) holdRoots() error {
@@ -150,7 +153,7 @@ func (b *builder) holdRoots() error {
 	}
 	b.shell = shell()
 	b.links = make(map[string]string)
-	for _, name := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
+	for _, name := range rootTrees {
 		if target, err := os.Readlink(name); err == nil {
 			b.links[name] = target
 			continue

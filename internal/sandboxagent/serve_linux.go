@@ -21,6 +21,9 @@ type agent struct {
 	home string
 	null int // /dev/null of the sandbox
 	oom  oomScore
+	// fenced is true without namespaces: other processes of the machine have
+	// numbers here, too.
+	fenced bool
 
 	// mu is held across a fork until the child is in the table, so that the
 	// reaper finds every child it is told about.
@@ -34,12 +37,13 @@ type agent struct {
 // gone. It keeps the main thread for itself: that thread gives up its
 // privileges before the first command, and both commands and opened files
 // come from it alone.
-func serve() error {
+func serve(fenced bool) error {
 	runtime.LockOSThread()
 	catchSignals()
 	unix.Umask(0o022)
 	a := &agent{
 		null:   -1,
+		fenced: fenced,
 		byPID:  make(map[int]uint64),
 		byID:   make(map[uint64]int),
 		forked: make(chan struct{}, 1),
@@ -91,13 +95,7 @@ func (a *agent) handle(req *Request, fds []int) {
 }
 
 func (a *agent) setup(req *Request, fds []int) *Reply {
-	ready, err := prepare(req.Setup, fds)
-	if err == nil {
-		a.oom, err = openOOMScore()
-	}
-	if err == nil {
-		err = lockdown(ready)
-	}
+	ready, err := a.enter(req.Setup, fds)
 	if err == nil {
 		a.home = req.Setup.Home
 		a.null, err = openNull()
@@ -107,6 +105,26 @@ func (a *agent) setup(req *Request, fds []int) *Reply {
 	}
 	go a.reap()
 	return &Reply{ID: req.ID, Ready: ready}
+}
+
+// enter makes the calling thread one that commands can be started from.
+func (a *agent) enter(setup *Setup, fds []int) (ready *Ready, err error) {
+	if a.fenced != (setup.Fence != nil) {
+		return nil, &Error{Op: "setup", Text: "for another kind of agent"}
+	}
+	if !a.fenced {
+		ready, err = prepare(setup, fds)
+	}
+	if err == nil {
+		a.oom, err = openOOMScore()
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case a.fenced:
+		return fenceIn(setup)
+	}
+	return ready, lockdown(ready)
 }
 
 // openNull opens the sandbox's null device, also in place of the pipe that
@@ -159,7 +177,7 @@ func (a *agent) kill(req *Request) *Reply {
 	a.mu.Lock()
 	if pid, running := a.byID[kill.Exec]; running {
 		tree.Leaders = []int{pid}
-	} else if _, reused := a.byPID[kill.PID]; reused {
+	} else if _, reused := a.byPID[kill.PID]; reused || a.fenced {
 		tree.Sessions = nil
 	}
 	a.mu.Unlock()

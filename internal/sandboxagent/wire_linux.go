@@ -78,6 +78,17 @@ type Setup struct {
 	// where the ids of the host's /usr cannot be mapped.
 	Skeleton []string `json:"skeleton,omitempty"`
 	Mounts   []Mount  `json:"mounts,omitempty"`
+	// Fence is set for an agent without namespaces, which uses Home and
+	// HostNetwork besides.
+	Fence *Fence `json:"fence,omitempty"`
+}
+
+// Fence is what commands may use where there are no namespaces.
+type Fence struct {
+	// Write and Read are directories of the host, besides the allow-listed
+	// ones that commands may read.
+	Write []string `json:"write"`
+	Read  []string `json:"read,omitempty"`
 }
 
 // LayerDirs are the directories of a layer. Writable are the root and what is
@@ -110,6 +121,9 @@ type Ready struct {
 	NestedUsers bool `json:"nestedUsers,omitempty"`
 	// Filter is true when commands run under a system call filter.
 	Filter bool `json:"filter,omitempty"`
+	// Landlock is the version of the kernel's interface that fences commands
+	// in, for an agent without namespaces.
+	Landlock int `json:"landlock,omitempty"`
 }
 
 // Exec starts a command. Its descriptors follow in the order stdin, stdout,

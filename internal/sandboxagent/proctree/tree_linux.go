@@ -23,6 +23,9 @@ type Tree struct {
 	Leaders []int
 	// Sessions are its sessions and process groups, as above.
 	Sessions []int
+	// Under is a process that is not in the tree itself, and whose
+	// descendants are; 0 is none.
+	Under int
 	// Cookie is text of the environment that no other tree has.
 	Cookie string
 	// Signal, if set, signals the whole group at once, as long as it is
@@ -55,6 +58,17 @@ func (t Tree) Kill() error {
 		p.signal(unix.SIGKILL)
 	}
 	return h.await()
+}
+
+// List returns the processes of the tree that live.
+func (t Tree) List() ([]int, error) {
+	h := hunt{tree: t}
+	members, err := h.members()
+	pids := make([]int, 0, len(members))
+	for _, p := range members {
+		pids = append(pids, p.pid)
+	}
+	return pids, err
 }
 
 // hunt is the search for the processes of a tree.
@@ -109,7 +123,7 @@ func (h *hunt) members() ([]process, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := make(map[int]bool)
+	in := map[int]bool{h.tree.Under: h.tree.Under > 1}
 	for _, p := range table {
 		old, known := h.known[p.id]
 		if known && old.start == p.start || h.tree.owns(p) {
@@ -126,7 +140,7 @@ func (h *hunt) members() ([]process, error) {
 	}
 	var found []process
 	for _, p := range table {
-		if in[p.id] {
+		if in[p.id] && p.id != h.tree.Under {
 			found = append(found, p)
 		}
 	}
