@@ -72,7 +72,7 @@ func atoi(s string) int { n, _ := strconv.Atoi(s); return n }
 
 // fenceHelper prints which of its arguments, as name=operand, were allowed.
 func fenceHelper() error {
-	for _, try := range strings.Fields(os.Getenv(listenKey)) {
+	for try := range strings.FieldsSeq(os.Getenv(listenKey)) {
 		name, operand, _ := strings.Cut(try, "=")
 		if err := tries[name](operand); err == nil {
 			fmt.Println(try)
@@ -210,7 +210,7 @@ func TestFenceKeepsTrack(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, box Sandbox){
 		"close": func(*testing.T, Sandbox) {},
 		"agent": func(t *testing.T, box Sandbox) { // a command may end its own sandbox
-			start(t, box, shell("kill -KILL $PPID"))
+			_, _ = box.Start(t.Context(), shell("kill -KILL $PPID")) // perhaps before the answer
 			<-box.Done()
 		},
 		"server": func(_ *testing.T, box Sandbox) { // the kernel closes what it had open

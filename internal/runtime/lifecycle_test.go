@@ -250,22 +250,6 @@ func TestNewErrors(t *testing.T) {
 	}
 }
 
-func TestProbe(t *testing.T) {
-	noLeaks(t)
-	dir := filepath.Join(t.TempDir(), "probe")
-	report := Probe(dir)
-	if report.Isolation == "" {
-		t.Error(report.Reason)
-	}
-	if report.Isolation == IsolationProcess && report.Reason == nil {
-		t.Error("no reason against a stronger isolation")
-	}
-	t.Logf("%+v", report)
-	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("directory is left: %v", err)
-	}
-}
-
 func TestSpecErrors(t *testing.T) {
 	good := Spec{ID: "a", Mounts: []Mount{{Source: "/s", Target: "/data/x"}, {Source: "/s", Target: "/data"}}}
 	checked, err := good.checked()

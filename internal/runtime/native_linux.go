@@ -38,7 +38,11 @@ type native struct {
 
 // newNative returns the runtime if a trial sandbox works.
 func newNative(cfg Config) (Runtime, error) {
-	return openNative(cfg, true)
+	n, err := openNative(cfg, true)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 func openNative(cfg Config, withCgroups bool) (*native, error) {
@@ -104,17 +108,7 @@ func (n *native) try() error {
 		return err
 	}
 	box := made.(*sandbox) //nolint:errcheck // what this Create returns
-	err = func() error {
-		process, err := box.Start(ctx, Command{Args: []string{"/bin/sh", "-c", ":"}})
-		if err != nil {
-			return err
-		}
-		status, err := process.Wait(ctx)
-		if err == nil && status.Code != 0 {
-			err = fmt.Errorf("/bin/sh: exit code %d", status.Code)
-		}
-		return err
-	}()
+	err = runTrial(ctx, box, Command{Args: []string{"/bin/sh", "-c", ":"}})
 	n.features = Features{
 		IDs:           n.ids.size,
 		WritableUsr:   box.ready.Overlay,
@@ -150,6 +144,16 @@ func (n *native) keepTemplate(box *sandbox) error {
 
 // Isolation reports what is in force.
 func (n *native) Isolation() Isolation { return IsolationNative }
+
+func (n *native) step() Isolation {
+	switch {
+	case !n.features.OwnProc:
+		return IsolationProcBound
+	case n.ids.ranged():
+		return IsolationRoot
+	}
+	return IsolationRootless
+}
 
 // Features reports the details.
 func (n *native) Features() Features { return n.features }

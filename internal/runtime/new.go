@@ -1,30 +1,37 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 )
 
 // New returns the runtime that cfg asks for. With no isolation asked for it
-// is the strongest one that a trial shows to work here.
+// is the strongest one that a trial shows to work here. What is below the
+// minimum is a *WeakError.
 func New(cfg Config) (Runtime, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	switch cfg.Isolation {
-	case IsolationNative:
-		return newNative(cfg)
-	case IsolationLandlock:
-		return newLandlock(cfg)
-	case IsolationProcess:
-		return newProcess(cfg)
-	case "":
-		return newStrongest(cfg)
+	list := openers
+	if cfg.Isolation != "" {
+		at := slices.IndexFunc(openers, func(o opener) bool { return o.class == cfg.Isolation })
+		if at < 0 {
+			return nil, fmt.Errorf("runtime: unknown isolation %q", cfg.Isolation)
+		}
+		if cfg.Isolation != IsolationNative && cfg.Isolation.Strength() < cfg.Minimum.Strength() {
+			return nil, &WeakError{Best: cfg.Isolation, Minimum: cfg.Minimum}
+		}
+		if cfg.Minimum.Strength() < cfg.Isolation.Strength() {
+			cfg.Minimum = cfg.Isolation
+		}
+		list = openers[at:]
 	}
-	return nil, fmt.Errorf("runtime: unknown isolation %q", cfg.Isolation)
+	return climb(cfg, list)
 }
 
 func (cfg Config) complete() (Config, error) {
@@ -39,33 +46,21 @@ func (cfg Config) complete() (Config, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Minimum == "" {
+		cfg.Minimum = cmp.Or(cfg.Isolation, IsolationLandlock)
+	}
+	if cfg.Minimum.Strength() == 0 {
+		return cfg, fmt.Errorf("runtime: unknown isolation %q", cfg.Minimum)
+	}
 	return cfg, nil
 }
 
-func newStrongest(cfg Config) (Runtime, error) {
-	rt, err := newNative(cfg)
-	if !errors.Is(err, ErrUnsupported) {
-		return rt, err
-	}
-	cfg.Logger.Debug("native isolation is not available", "reason", err)
-	return newProcess(cfg)
-}
-
-// Report says what a host allows, found by doing it.
-type Report struct {
-	// Isolation is the strongest that works, or empty when none does.
-	Isolation Isolation
-	// Reason says why there is no stronger one.
-	Reason error
-	// Features are the details of IsolationNative.
-	Features Features
-}
-
-// Features are the parts of IsolationNative that a sandbox can do without.
+// Features are the parts of an isolation that a sandbox can do without.
 type Features struct {
 	// IDs is the number of user ids in a sandbox: 1 for an ordinary user.
 	IDs int
-	// WritableUsr is true when commands can install into /usr.
+	// WritableUsr is true when commands can install into /usr, and images can
+	// be used: sandboxes have files of their own over it by overlayfs.
 	WritableUsr bool
 	// KillCgroup is true when a command is killed with its cgroup, which no
 	// process can leave; else by a search for what came from it.
@@ -81,29 +76,4 @@ type Features struct {
 	SyscallFilter bool
 	// LimitCPU, LimitMemory and LimitPIDs are true when these limits hold.
 	LimitCPU, LimitMemory, LimitPIDs bool
-}
-
-// Probe tries what works on this host, with files below dir, and leaves
-// nothing behind.
-func Probe(dir string) Report {
-	rt, err := New(Config{Dir: dir, Isolation: IsolationNative})
-	if err == nil {
-		report := Report{Isolation: IsolationNative}
-		if f, ok := rt.(interface{ Features() Features }); ok {
-			report.Features = f.Features()
-		}
-		report.Reason = rt.Close()
-		return report
-	}
-	report := Report{Reason: err}
-	rt, err = New(Config{Dir: dir, Isolation: IsolationProcess})
-	if err != nil {
-		report.Reason = errors.Join(report.Reason, err)
-		return report
-	}
-	report.Isolation = IsolationProcess
-	if err := rt.Close(); err != nil {
-		report.Reason = errors.Join(report.Reason, err)
-	}
-	return report
 }

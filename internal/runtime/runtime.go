@@ -13,23 +13,6 @@ import (
 	"os"
 )
 
-// Isolation names how far a sandbox is kept apart from the host, weakest
-// first.
-type Isolation string
-
-const (
-	// IsolationProcess is a directory and a process group, and no isolation:
-	// commands see the host's files, processes and network.
-	IsolationProcess Isolation = "process"
-	// IsolationLandlock is IsolationProcess behind a fence: commands write to
-	// the sandbox's directory only, read that and programs of the host, and
-	// have no other network than to listen. Paths are the host's.
-	IsolationLandlock Isolation = "landlock"
-	// IsolationNative is a user, mount, pid, ipc, uts and network namespace
-	// with a private root over the host's read-only /usr.
-	IsolationNative Isolation = "native"
-)
-
 var (
 	// ErrClosed reports a call on a closed runtime or sandbox, or one whose
 	// processes were gone before the call was answered.
@@ -46,9 +29,13 @@ type Config struct {
 	// Dir holds the writable layers, one directory for each sandbox. The
 	// runtime creates it and removes what it put there.
 	Dir string
-	// Isolation selects the runtime; empty means the strongest the host
-	// allows.
+	// Isolation selects the runtime, as one of IsolationNative,
+	// IsolationLandlock and IsolationProcess; empty means the strongest the
+	// host allows.
 	Isolation Isolation
+	// Minimum is the weakest step that New accepts; empty is
+	// IsolationLandlock, or Isolation if that is given.
+	Minimum Isolation
 	// Logger receives debug events; nil discards them.
 	Logger *slog.Logger
 }
