@@ -17,29 +17,41 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
-// Isolation names how far sandboxes are kept apart from the host.
+// Isolation names how far sandboxes are kept apart from the host: a step of a
+// ladder, or [IsolationNative] for any of its steps. docs/isolation.md says
+// what each protects.
 type Isolation string
 
+// The steps, weakest first.
 const (
 	// IsolationProcess is a directory and a process group, and no isolation at
 	// all: commands see the host's files, processes and network, with the
 	// rights of the server.
 	IsolationProcess Isolation = Isolation(runtime.IsolationProcess)
+	// IsolationLandlock is IsolationProcess behind a fence of Landlock and
+	// seccomp, for hosts that refuse namespaces (Linux 5.13). Commands write to
+	// the sandbox's own directory and its volumes only, and read these and the
+	// host's programs. They may listen, and connect to nothing. Paths are the
+	// host's, as with IsolationProcess.
+	IsolationLandlock Isolation = Isolation(runtime.IsolationLandlock)
+	// IsolationProcBound is IsolationNative on a host that refuses a /proc of
+	// their own to sandboxes, such as a container: commands see the names and
+	// numbers of processes besides their own.
+	IsolationProcBound Isolation = Isolation(runtime.IsolationProcBound)
+	// IsolationRootless is IsolationNative by an ordinary user, who is the only
+	// user in a sandbox.
+	IsolationRootless Isolation = Isolation(runtime.IsolationRootless)
+	// IsolationRoot is IsolationNative by root: sandboxes have users of their
+	// own, who are nobody on the host.
+	IsolationRoot Isolation = Isolation(runtime.IsolationRoot)
+
 	// IsolationNative is Linux namespaces and a private root over the host's
-	// read-only /usr.
+	// read-only /usr, by whichever step the host allows.
 	IsolationNative Isolation = Isolation(runtime.IsolationNative)
 )
 
 // strength orders isolations; unknown ones have none.
-func (i Isolation) strength() int {
-	switch i {
-	case IsolationProcess:
-		return 1
-	case IsolationNative:
-		return 2
-	}
-	return 0
-}
+func (i Isolation) strength() int { return runtime.Isolation(i).Strength() }
 
 // ErrIsolation reports that the host cannot isolate sandboxes as far as the
 // configuration asks.
@@ -66,12 +78,14 @@ type Config struct {
 	// removes.
 	Dir string
 
-	// Isolation selects how sandboxes are isolated; empty means the strongest
-	// way the host allows.
+	// Isolation selects how sandboxes are isolated, as one of IsolationNative,
+	// IsolationLandlock and IsolationProcess; empty means the strongest way the
+	// host allows, which is found by trying.
 	Isolation Isolation
 
-	// MinIsolation is the weakest isolation New accepts; empty means
-	// IsolationNative. Set it to IsolationProcess only for commands you would
+	// MinIsolation is the weakest isolation New accepts, and any step of the
+	// ladder; empty means IsolationNative, below which absolute paths are not
+	// the sandbox's own. Set it to IsolationProcess only for commands you would
 	// run without a sandbox, too.
 	MinIsolation Isolation
 
@@ -225,10 +239,11 @@ func (c Config) check() error {
 	if strings.TrimSpace(c.APIKey) != c.APIKey {
 		return errors.New("sandboxserver: API key has blanks around it")
 	}
-	for _, i := range []Isolation{cmp.Or(c.Isolation, IsolationNative), c.MinIsolation} {
-		if i.strength() == 0 {
-			return fmt.Errorf("sandboxserver: unknown isolation %q: use %q or %q", i, IsolationNative, IsolationProcess)
-		}
+	if i := cmp.Or(c.Isolation, IsolationNative); i.strength() == 0 || runtime.Isolation(i).Class() != runtime.Isolation(i) {
+		return fmt.Errorf("sandboxserver: unknown isolation %q: use %q, %q or %q", i, IsolationNative, IsolationLandlock, IsolationProcess)
+	}
+	if c.MinIsolation.strength() == 0 {
+		return fmt.Errorf("sandboxserver: unknown isolation %q: use %q or one of %q", c.MinIsolation, IsolationNative, runtime.Ladder)
 	}
 	l := c.Limits
 	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.ImageCacheBytes, c.MaxOutput, c.MaxUpload, int64(c.StartTimeout)) < 0 {

@@ -18,6 +18,7 @@ func TestConfigRefusals(t *testing.T) {
 		words string
 	}{
 		"isolation":         {Config{Isolation: "vm"}, `"vm"`},
+		"step":              {Config{Isolation: IsolationRoot}, `"native-root"`},
 		"minimum":           {Config{MinIsolation: "vm"}, `"vm"`},
 		"negative limit":    {Config{Limits: Limits{CPUMillicores: -1}}, "negative"},
 		"negative output":   {Config{MaxOutput: -1}, "negative"},
@@ -27,6 +28,7 @@ func TestConfigRefusals(t *testing.T) {
 		"broken URL":        {Config{PublicURL: "http://a b"}, "public URL"},
 		"other scheme":      {Config{PublicURL: "ftp://a"}, "http"},
 		"weaker than asked": {Config{Isolation: IsolationProcess}, "--min-isolation process"},
+		"weaker, too":       {Config{Isolation: IsolationLandlock, MinIsolation: IsolationRoot}, "--min-isolation landlock"},
 	} {
 		c.cfg.Dir = filepath.Join(t.TempDir(), "data")
 		server, err := New(c.cfg)
@@ -38,7 +40,7 @@ func TestConfigRefusals(t *testing.T) {
 		if !strings.Contains(err.Error(), c.words) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if name == "weaker than asked" && !errors.Is(err, ErrIsolation) {
+		if strings.HasPrefix(name, "weaker") && !errors.Is(err, ErrIsolation) {
 			t.Errorf("%v", err)
 		}
 	}

@@ -5,6 +5,7 @@ package sandboxserver
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +16,17 @@ import (
 
 // isolations are what this host can do, weakest first.
 func isolations(t *testing.T) []Isolation {
-	if report := runtime.Probe(t.TempDir()); report.Isolation == runtime.IsolationNative {
-		return []Isolation{IsolationProcess, IsolationNative}
-	} else if report.Isolation == "" {
+	report := runtime.Probe(t.TempDir())
+	if report.Isolation == "" {
 		t.Fatal("no runtime works here: ", report.Reason)
 	}
-	return []Isolation{IsolationProcess}
+	var classes []Isolation
+	for _, r := range slices.Backward(report.Rungs) {
+		if class := Isolation(r.Step.Class()); r.Works && !slices.Contains(classes, class) {
+			classes = append(classes, class)
+		}
+	}
+	return classes
 }
 
 // eachIsolation runs a test on real processes, once for each isolation the host has.

@@ -10,29 +10,31 @@ import (
 // openRuntime starts the runtime and refuses one that isolates too little. It
 // keeps its files in dir.
 func openRuntime(cfg Config, dir string) (runtime.Runtime, error) {
-	if cfg.Isolation != "" && cfg.Isolation.strength() < cfg.MinIsolation.strength() {
-		return nil, tooWeak(cfg.Isolation, cfg.MinIsolation, nil)
-	}
-	ask := cfg.Isolation
-	if cfg.MinIsolation == IsolationNative {
-		ask = IsolationNative // nothing else would do, and its error says why
-	}
-	rt, err := runtime.New(runtime.Config{Dir: dir, Isolation: runtime.Isolation(ask), Logger: cfg.Logger})
-	if errors.Is(err, runtime.ErrUnsupported) && cfg.Isolation == "" {
-		return nil, tooWeak(IsolationProcess, cfg.MinIsolation, err)
-	}
-	if err != nil {
+	rt, err := runtime.New(runtime.Config{
+		Dir: dir, Isolation: runtime.Isolation(cfg.Isolation), Minimum: runtime.Isolation(cfg.MinIsolation), Logger: cfg.Logger,
+	})
+	weak, isWeak := errors.AsType[*runtime.WeakError](err)
+	switch {
+	case isWeak && weak.Best != "":
+		return nil, fmt.Errorf("sandboxserver: %w: %w; to accept %q, which %s, set Config.MinIsolation to it (--min-isolation %s)",
+			ErrIsolation, err, weak.Best, shares(Isolation(weak.Best)), weak.Best)
+	case isWeak:
+		return nil, fmt.Errorf("sandboxserver: %w: %w", ErrIsolation, err)
+	case err != nil:
 		return nil, fmt.Errorf("sandboxserver: %w", err)
 	}
 	return rt, nil
 }
 
-func tooWeak(have, want Isolation, reason error) error {
-	err := fmt.Errorf("sandboxserver: %w: this would be %q, which shares the host's files, processes and network, "+
-		"and at least %q is asked for; to accept it, set Config.MinIsolation to %q (--min-isolation %s)",
-		ErrIsolation, have, want, have, have)
-	if reason != nil {
-		return fmt.Errorf("%w: %w", err, reason)
+// shares says what sandboxes have in common with the host.
+func shares(i Isolation) string {
+	switch i {
+	case IsolationProcess:
+		return "shares the host's files, processes and network"
+	case IsolationLandlock:
+		return "shares the host's paths, process numbers and ports"
+	case IsolationProcBound:
+		return "shows the names of the host's processes"
 	}
-	return err
+	return "shares the host's kernel"
 }

@@ -78,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s.mux = s.routes()
-	cfg.Logger.Debug("sandbox server started", "isolation", rt.Isolation(), "dir", dir)
+	cfg.Logger.Debug("sandbox server started", "isolation", runtime.StepOf(rt), "dir", dir)
 	return s, nil
 }
 
@@ -121,8 +121,13 @@ func (s *Server) removeTemp() error {
 // APIKey returns the key that clients must send.
 func (s *Server) APIKey() string { return s.cfg.APIKey }
 
-// Isolation returns how sandboxes are isolated.
+// Isolation returns how sandboxes are isolated: [IsolationNative],
+// [IsolationLandlock] or [IsolationProcess].
 func (s *Server) Isolation() Isolation { return Isolation(s.engine.rt.Isolation()) }
+
+// IsolationStep returns which step of the ladder it is: one of those of
+// IsolationNative, or what Isolation returns.
+func (s *Server) IsolationStep() Isolation { return Isolation(runtime.StepOf(s.engine.rt)) }
 
 // Close deletes all sandboxes, ends requests on their way, and removes the
 // data directory if it is a temporary one. It waits until no process is left,

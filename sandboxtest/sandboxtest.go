@@ -45,9 +45,11 @@ func WithClient(opts ...sandboxclient.Option) Option {
 // are closed, and all sandboxes with their processes and files are gone, when
 // the test and its subtests have ended. The environment has no influence.
 //
-// Sandboxes are isolated as far as the host allows. Where that is not at all
-// (see [sandboxserver.IsolationProcess]), New says so in the test's log; a
-// test that must not run like that sets MinIsolation through [WithConfig]. New
+// Sandboxes are isolated as far as the host allows: where it refuses
+// namespaces, by [sandboxserver.IsolationLandlock]. Where there is no
+// isolation at all (see [sandboxserver.IsolationProcess]), New says so in the
+// test's log; a test that must not run like that sets MinIsolation through
+// [WithConfig]. New
 // fails the test if the server does not start, and later if it does not end.
 func New(tb testing.TB, opts ...Option) (*sandboxclient.Client, *Server) {
 	tb.Helper()
@@ -87,7 +89,7 @@ func start(tb testing.TB, cfg sandboxserver.Config) *Server {
 		web.Close()
 	})
 	if server.Isolation() == sandboxserver.IsolationProcess {
-		tb.Log("sandboxtest: this host refuses namespaces: commands run without isolation")
+		tb.Log("sandboxtest: this host refuses namespaces and Landlock: commands run without isolation")
 	}
 	return &Server{Server: server, Endpoint: web.URL + "/v2/sandboxes"}
 }

@@ -168,19 +168,30 @@ func noNamespacesHelper() error {
 	} else {
 		fmt.Println(err)
 	}
-	rt, err := New(Config{Dir: cfg.Dir})
+	best := IsolationProcess
+	if _, err := sandboxagent.LandlockABI(); err == nil {
+		best = IsolationLandlock
+	}
+	rt, err := New(Config{Dir: cfg.Dir, Minimum: IsolationProcess})
 	if err != nil {
 		return err
 	}
-	if rt.Isolation() != IsolationProcess {
+	if rt.Isolation() != best {
 		return fmt.Errorf("isolation %s", rt.Isolation())
 	}
 	if err := rt.Close(); err != nil {
 		return err
 	}
 	report := Probe(cfg.Dir)
-	if report.Isolation != IsolationProcess || !errors.Is(report.Reason, ErrUnsupported) {
+	if report.Step != best || !errors.Is(report.Reason, ErrUnsupported) {
 		return fmt.Errorf("probe: %+v", report)
+	}
+	if best == IsolationLandlock {
+		return nil
+	}
+	// No isolation is nothing that comes by itself.
+	if rt, err := New(Config{Dir: cfg.Dir}); !errors.Is(err, ErrUnsupported) {
+		return fmt.Errorf("%v: %w", rt, err)
 	}
 	return nil
 }
