@@ -1,6 +1,7 @@
 // Package sandboxtest runs the sandbox API inside a test: [New] starts a
 // server in this process and returns a client of it, and everything is gone
-// when the test ends.
+// when the test ends. [Record] tapes a session with any server, and [Replay]
+// runs a test on the tape, without one.
 package sandboxtest
 
 import (

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
@@ -71,16 +72,35 @@ func TestOptions(t *testing.T) {
 // recorder is a test that notes what happens to it.
 type recorder struct {
 	testing.TB
+	mu       sync.Mutex
 	logs     []string
+	errors   []string
 	failed   bool
 	cleanups []func()
 }
 
-func (r *recorder) Helper()               {}
-func (r *recorder) Cleanup(f func())      { r.cleanups = append(r.cleanups, f) }
-func (r *recorder) Log(args ...any)       { r.logs = append(r.logs, fmt.Sprint(args...)) }
-func (r *recorder) Fatalf(string, ...any) { r.failed = true; panic(r) }
-func (r *recorder) Errorf(string, ...any) { r.failed = true }
+func (r *recorder) Helper()          {}
+func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Log(args ...any)  { r.logs = append(r.logs, fmt.Sprint(args...)) }
+
+func (r *recorder) Logf(format string, args ...any) { r.Log(fmt.Sprintf(format, args...)) }
+
+func (r *recorder) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	panic(r)
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed, r.errors = true, append(r.errors, fmt.Sprintf(format, args...))
+}
 
 func (r *recorder) end() {
 	for _, f := range slices.Backward(r.cleanups) {
