@@ -30,6 +30,10 @@ interop: ## Run the official SDKs, from their registries, against the local serv
 interop-update: ## Run them and write docs/compatibility.md.
 	$(GO) test -v -tags=interop -count=1 -timeout=30m ./contract_test/interop -update
 
+.PHONY: contract-live
+contract-live: ## Run the contract table against LangSmith; see CONTRIBUTING.md for what it needs and costs.
+	$(GO) test -v -tags=live -count=1 -timeout=45m -run='^TestContractLive$$' ./contract_test
+
 .PHONY: bench
 bench: ## Run the benchmarks; those against the floor client take BENCHROUNDS rounds each.
 	$(GO) test -run='^$$' -bench=. -benchmem $$($(GO) list ./... | grep -v /bench$$)
@@ -63,6 +67,7 @@ fmt: ## Format the code.
 .PHONY: lint
 lint: ## Lint the code.
 	$(GO) vet ./...
+	$(GO) vet -tags=live ./contract_test
 	$(GOLANGCI_LINT) run ./...
 
 .PHONY: lint-spec

@@ -106,6 +106,7 @@ func play(t *testing.T, row contractRow, answer sample) (*player, *fixture, erro
 		t.Fatal(err)
 	}
 	f := &fixture{volume: "the volume", template: "the/template", pool: "the-pool", snapshot: "the/snapshot:1", registry: "the registry", box: "the%2Fbox?"}
+	f.snapshotName, f.image, f.none = "the/snapshot", "img:1", "none"
 	f.info = sandboxclient.Info{Name: f.box, DataplaneURL: playedBase + "/sb-1"}
 	err = row.drive(t.Context(), c, f)
 	for _, problem := range p.problems {

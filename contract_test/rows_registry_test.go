@@ -8,18 +8,18 @@ import (
 
 var registryRows = []contractRow{
 	{op: "createRegistry", method: "Registries.Create", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := c.Registries.Create(ctx, &sandboxclient.CreateRegistry{Name: fresh("registry"), URL: "ghcr.io"})
+		v, err := c.Registries.Create(ctx, &sandboxclient.CreateRegistry{Name: f.fresh("registry"), URL: "ghcr.io"})
 		return keep(f, v, err)
 	}},
 	{op: "createRegistry", method: "Registries.Create with a password", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		v, err := c.Registries.Create(ctx, &sandboxclient.CreateRegistry{
-			Name: fresh("registry"), URL: "https://ghcr.io", Username: "user", Password: "secret", AuthType: sandboxclient.RegistryAuthDockerConfig,
+			Name: f.fresh("registry"), URL: "https://ghcr.io", Username: "user", Password: "secret", AuthType: sandboxclient.RegistryAuthDockerConfig,
 		})
 		return keep(f, v, err)
 	}},
 	{op: "createRegistry", method: "Registries.Create with a role", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		v, err := c.Registries.Create(ctx, &sandboxclient.CreateRegistry{
-			Name: fresh("registry"), URL: "1.dkr.ecr.us-east-1.amazonaws.com", AuthType: sandboxclient.RegistryAuthAWSRole, AWSRoleARN: "arn",
+			Name: f.fresh("registry"), URL: "1.dkr.ecr.us-east-1.amazonaws.com", AuthType: sandboxclient.RegistryAuthAWSRole, AWSRoleARN: "arn",
 		})
 		return keep(f, v, err)
 	}},
@@ -41,7 +41,7 @@ var registryRows = []contractRow{
 		return keepAll(f, c.Registries.List(ctx, &sandboxclient.ListRegistriesParams{PageSize: new(10), Cursor: new("c")}))
 	}},
 	{op: "updateRegistry", method: "Registries.Update", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := c.Registries.Update(ctx, f.registry, &sandboxclient.RegistryUpdate{Name: fresh("registry")})
+		v, err := c.Registries.Update(ctx, f.registry, &sandboxclient.RegistryUpdate{Name: f.fresh("registry")})
 		return keep(f, v, err)
 	}},
 	{op: "updateRegistry", method: "Registries.Update of the password", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {

@@ -14,14 +14,14 @@ var sandboxRows = []contractRow{
 	}},
 	{op: "createSandbox", method: "Client.Create in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{
-			Name: fresh("box"), TemplateName: f.template, WaitForReady: new(true), Timeout: 60, TTLSeconds: new(600), IdleTTLSeconds: new(0),
+			Name: f.fresh("box"), TemplateName: f.template, WaitForReady: new(true), Timeout: 60, TTLSeconds: new(600), IdleTTLSeconds: new(0),
 			VCPUs: 1, MemBytes: 1 << 30, FSCapacityBytes: 1 << 30, ProxyConfig: fullProxy(),
 		})
 		return keepInfo(f, sb, err)
 	}},
 	{op: "createSandbox", method: "Client.Create in full, second generation", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{
-			Name: fresh("box"), IdleTTLSeconds: new(60), DeleteAfterStopSeconds: new(0), CPUMillicores: 500,
+			Name: f.fresh("box"), IdleTTLSeconds: new(60), DeleteAfterStopSeconds: new(0), CPUMillicores: 500,
 			EnvVars: map[string]string{"A": "b"}, Labels: map[string]string{"l": "v"}, TagValueIDs: []string{"t"},
 			RunConfig:  sandboxclient.RunConfig{User: "u:g", WorkDir: "/w", EnvVars: map[string]string{"A": "b"}},
 			Persistent: new(true), PreserveMemoryOnStop: true, RestoreMemory: new(true),
@@ -31,7 +31,7 @@ var sandboxRows = []contractRow{
 		return keepInfo(f, sb, err)
 	}},
 	{op: "createSandbox", method: "Client.Create without waiting", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{WaitForReady: new(false), ProxyConfig: denyingProxy()})
+		sb, err := c.Create(ctx, &sandboxclient.CreateSandbox{Name: f.fresh("box"), WaitForReady: new(false), ProxyConfig: denyingProxy()})
 		return keepInfo(f, sb, err)
 	}},
 	{op: "createSandbox", method: "Client.Create from a snapshot by id", drive: createFrom(sandboxclient.CreateSandbox{SnapshotID: "i"})},
@@ -41,14 +41,14 @@ var sandboxRows = []contractRow{
 	{op: "createSandbox", method: "Client.Create with mounts and identities", drive: createWithMounts(1)},
 	{op: "createSandbox", method: "Client.Create with mounts and a token", drive: createWithMounts(2)},
 	{op: "createSandbox", method: "Client.Ephemeral", also: []string{"deleteSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		e, err := c.Ephemeral(ctx, nil)
+		e, err := c.Ephemeral(ctx, &sandboxclient.CreateSandbox{Name: f.fresh("box")})
 		if err != nil {
 			return err
 		}
 		return keep(f, e.Info(), e.Close())
 	}},
 	{op: "createSandbox", method: "Client.Use", also: []string{"deleteSandbox"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		return c.Use(ctx, &sandboxclient.CreateSandbox{TemplateName: f.template}, func(_ context.Context, sb *sandboxclient.Sandbox) error {
+		return c.Use(ctx, &sandboxclient.CreateSandbox{Name: f.fresh("box")}, func(_ context.Context, sb *sandboxclient.Sandbox) error {
 			return keepInfo(f, sb, nil)
 		})
 	}},
@@ -81,7 +81,7 @@ var sandboxRows = []contractRow{
 	}},
 	{op: "updateSandbox", method: "Client.Update in full", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		sb, err := c.Update(ctx, f.box, &sandboxclient.SandboxUpdate{
-			Name: fresh("box"), TTLSeconds: new(0), IdleTTLSeconds: new(60), VCPUs: 2, MemBytes: 1 << 31, FSCapacityBytes: 1 << 31, ProxyConfig: fullProxy(),
+			Name: f.fresh("box"), TTLSeconds: new(0), IdleTTLSeconds: new(60), VCPUs: 2, MemBytes: 1 << 31, FSCapacityBytes: 1 << 31, ProxyConfig: fullProxy(),
 			DeleteAfterStopSeconds: new(60), CPUMillicores: 1500, TagValueIDs: []string{"t"},
 			RunConfig: sandboxclient.RunConfig{User: "u", WorkDir: "/w", EnvVars: map[string]string{"A": "b"}},
 		})
@@ -98,7 +98,7 @@ var sandboxRows = []contractRow{
 		return f.sandbox(c).Delete(ctx)
 	}},
 	{op: "batchDeleteSandboxes", method: "Client.DeleteBatch", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := c.DeleteBatch(ctx, f.box, "none")
+		v, err := c.DeleteBatch(ctx, f.box, f.none)
 		return keep(f, v, err)
 	}},
 }

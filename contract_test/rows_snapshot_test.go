@@ -9,13 +9,13 @@ import (
 var snapshotRows = []contractRow{
 	{op: "createSnapshot", method: "Snapshots.Create without waiting", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		v, err := c.Snapshots.Create(ctx, &sandboxclient.CreateSnapshot{
-			Name: fresh("snapshot"), DockerImage: "img:1", FSCapacityBytes: 1 << 30,
+			Name: f.fresh("snapshot"), DockerImage: f.image, FSCapacityBytes: 1 << 30,
 		}, &sandboxclient.WaitOptions{NoWait: true})
 		return keep(f, v, err)
 	}},
-	{op: "createSnapshot", method: "Snapshots.Create in full", also: []string{"getSnapshot"}, drive: func(ctx context.Context, c *sandboxclient.Client, _ *fixture) error {
+	{op: "createSnapshot", method: "Snapshots.Create in full", also: []string{"getSnapshot"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		_, err := c.Snapshots.Create(ctx, &sandboxclient.CreateSnapshot{
-			Name: fresh("team/snapshot"), DockerImage: "img:1", FSCapacityBytes: 1 << 30, RegistryID: "r", Tag: "v1", Description: "d",
+			Name: f.fresh("team/snapshot"), DockerImage: f.image, FSCapacityBytes: 1 << 30, RegistryID: "r", Tag: "v1", Description: "d",
 			Labels: map[string]string{"l": "v"}, RunConfig: sandboxclient.RunConfig{User: "0", WorkDir: "/w", EnvVars: map[string]string{"A": "b"}},
 		}, nil)
 		return err
@@ -29,7 +29,7 @@ var snapshotRows = []contractRow{
 		return keep(f, v, err)
 	}},
 	{op: "getSnapshotTags", method: "Snapshots.ByName", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := c.Snapshots.ByName(ctx, "the/snapshot")
+		v, err := c.Snapshots.ByName(ctx, f.snapshotName)
 		return keep(f, v, err)
 	}},
 	{op: "listSnapshots", method: "Snapshots.List", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
@@ -51,12 +51,12 @@ var snapshotRows = []contractRow{
 		return c.Snapshots.Delete(ctx, f.snapshot)
 	}},
 	{op: "captureSandbox", method: "Sandbox.Capture without waiting", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := f.sandbox(c).Capture(ctx, &sandboxclient.CaptureSnapshot{Name: fresh("snapshot")}, &sandboxclient.WaitOptions{NoWait: true})
+		v, err := f.sandbox(c).Capture(ctx, &sandboxclient.CaptureSnapshot{Name: f.fresh("snapshot")}, &sandboxclient.WaitOptions{NoWait: true})
 		return keep(f, v, err)
 	}},
 	{op: "captureSandbox", method: "Sandbox.Capture in full", also: []string{"getSnapshot"}, drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
 		_, err := f.sandbox(c).Capture(ctx, &sandboxclient.CaptureSnapshot{
-			Name: fresh("team/snapshot"), DockerImage: "built", FSCapacityBytes: 1 << 30, IncludeMemory: true, Tag: "v1", Description: "d",
+			Name: f.fresh("team/snapshot"), DockerImage: "built", FSCapacityBytes: 1 << 30, IncludeMemory: true, Tag: "v1", Description: "d",
 			Labels: map[string]string{"l": "v"}, RunConfig: sandboxclient.RunConfig{User: "0", WorkDir: "/w", EnvVars: map[string]string{"A": "b"}},
 			ImageConfig: sandboxclient.ImageConfig{Cmd: []string{}, Entrypoint: []string{"/bin/sh"}, ExposedPorts: []int{80}},
 			Include:     []sandboxclient.SnapshotSetting{sandboxclient.SnapshotAllSettings}, ConfirmAllowSnapshotSecretValues: true,
@@ -64,7 +64,7 @@ var snapshotRows = []contractRow{
 		return err
 	}},
 	{op: "captureSandbox", method: "Sandbox.Capture of a checkpoint", drive: func(ctx context.Context, c *sandboxclient.Client, f *fixture) error {
-		v, err := f.sandbox(c).Capture(ctx, &sandboxclient.CaptureSnapshot{Name: fresh("snapshot"), Checkpoint: "c"}, &sandboxclient.WaitOptions{NoWait: true})
+		v, err := f.sandbox(c).Capture(ctx, &sandboxclient.CaptureSnapshot{Name: f.fresh("snapshot"), Checkpoint: "c"}, &sandboxclient.WaitOptions{NoWait: true})
 		return keep(f, v, err)
 	}},
 }

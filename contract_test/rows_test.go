@@ -14,7 +14,9 @@ import (
 // row is driven; a row may rename or delete them, so each gets its own.
 type fixture struct {
 	volume, template, pool, snapshot, registry, box string
+	snapshotName, image, none                       string             // none is the name of nothing
 	info                                            sandboxclient.Info // of the box
+	prefix                                          string             // of fresh names
 
 	got any // what the facade returned
 }
@@ -25,7 +27,9 @@ func (f *fixture) sandbox(c *sandboxclient.Client) *sandboxclient.Sandbox { retu
 var freshNames atomic.Int64
 
 // fresh is a name that nothing has.
-func fresh(prefix string) string { return fmt.Sprintf("%s-%d", prefix, freshNames.Add(1)) }
+func (f *fixture) fresh(kind string) string {
+	return fmt.Sprintf("%s%s-%d", f.prefix, kind, freshNames.Add(1))
+}
 
 // contractRow drives one operation of the contract by a method of the facade.
 type contractRow struct {

@@ -179,6 +179,15 @@ func (c *checker) fail(format string, args ...any) {
 	c.problems = append(c.problems, fmt.Sprintf(format, args...))
 }
 
+// takeProblems returns what was wrong since it was last asked.
+func (c *checker) takeProblems() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	problems := c.problems
+	c.problems = nil
+	return problems
+}
+
 // keepBody reads a body into memory, so that it can be read twice.
 func keepBody(body *io.ReadCloser) error {
 	if *body == nil || *body == http.NoBody {
