@@ -80,7 +80,9 @@ func Record(tb testing.TB, path string, next http.RoundTripper, opts ...TapeOpti
 func scrubberOf(opts []TapeOption) *scrubber {
 	s := &scrubber{}
 	for _, opt := range opts {
-		opt(s)
+		if opt != nil {
+			opt(s)
+		}
 	}
 	return s
 }

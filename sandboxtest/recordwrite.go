@@ -110,15 +110,21 @@ func (c *cleaner) entry(e entry) entry {
 		e.Answer = c.answer(e.Answer)
 	case e.Client != nil:
 		f := *e.Client
-		f.content = contentOf(c.names.client(c.port(c.scrub.clientFrame(f))))
+		text := c.scrub.clientFrame(f)
+		if f.Kind != opBinary {
+			text = c.names.client(c.port(text))
+		}
+		f.content = contentOf(text)
 		e.Client = &f
 	case e.Server != nil:
 		f := *e.Server
 		text := f.String()
-		if f.Kind != opBinary {
-			text = c.scrub.json(text)
+		if f.Kind == opBinary {
+			text = c.scrub.everywhere(text, keep)
+		} else {
+			text = c.names.server(c.scrub.everywhere(c.scrub.json(text), keep))
 		}
-		f.content = contentOf(c.names.server(c.scrub.everywhere(text, keep)))
+		f.content = contentOf(text)
 		e.Server = &f
 	}
 	return e
@@ -161,11 +167,10 @@ func (s *scrubber) request(r *tapedRequest) *tapedRequest {
 
 // clientFrame is the same for the content of a frame.
 func (s *scrubber) clientFrame(f tapedFrame) string {
-	text := f.String()
-	if f.Kind != opBinary {
-		text = s.json(text)
+	if f.Kind == opBinary {
+		return s.everywhere(f.String(), keep)
 	}
-	return s.everywhere(text, drop)
+	return s.everywhere(s.json(f.String()), drop)
 }
 
 func mapRequest(r *tapedRequest, f func(string) string) *tapedRequest {

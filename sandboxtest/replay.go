@@ -2,6 +2,7 @@ package sandboxtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,10 @@ const ReplayEndpoint = "http://127.0.0.1:1/v2/sandboxes"
 // made may come in any order; one that began after the end of another waits for
 // it to come, ten seconds at most. WebSockets are told apart by their first message. A message of the
 // server comes when all messages of the client that are before it on the tape
-// have come. Pings are answered, and not compared.
+// have come. Pings are answered, and not compared. Binary messages are
+// compared as one row of bytes, since those of tunnels are cut as it happens: a
+// tunnel can be replayed where its connections follow one another and carry
+// little enough that none has to wait for the other side.
 //
 // A request or message that is not on the tape fails the test and shows what
 // was expected; it and all that follow are answered with status 400, or the
@@ -122,7 +126,7 @@ func (p *player) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err := req.Context().Err(); err != nil && p.problem == "" {
 			return nil, err
 		}
-		return refusal(req, p.problem), nil
+		return refusal(req, cmp.Or(p.problem, "the test of this tape has ended")), nil
 	}
 	answer := p.fill(x.answer)
 	var socket *replayedSocket

@@ -101,8 +101,11 @@ func (s *scrubber) header(h http.Header) http.Header {
 			switch {
 			case secretName.MatchString(name):
 				s.learn(value)
-				if _, token, ok := strings.Cut(value, " "); ok {
-					s.learn(token)
+				for _, sep := range []string{" ", "="} { // of a scheme, or the name of a cookie
+					if _, token, ok := strings.Cut(value, sep); ok {
+						token, _, _ = strings.Cut(token, ";")
+						s.learn(token)
+					}
 				}
 				value = scrubbed
 			case name == "Location" || name == "Referer":
