@@ -87,7 +87,7 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 	spec := runtime.Spec{
 		ID: b.id, HostNetwork: e.cfg.HostNetwork, Base: e.base(e.snapshotOf(b)),
 		Mounts: e.runtimeMounts(e.templates.byID[b.templateID], b.volumes),
-		Limits: b.limits(),
+		Limits: e.limits(b),
 	}
 	l := launch{spec: spec, image: e.asking(b.root), user: b.traits.runs.User, proxy: cloneProxy(b.proxy)}
 	ctx, cancel := context.WithCancel(e.ctx)

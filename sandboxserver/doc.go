@@ -176,10 +176,15 @@
 //     is only one user in a sandbox, root. Nothing starts the image's own
 //     command. A sandbox keeps to the image that it started with first.
 //   - CPU and memory of a template or sandbox limit all that runs in it, from
-//     the next start on, and 4096 processes and threads do, where this server
-//     may write cgroups; elsewhere, as without isolation, they only count
-//     against the quotas, like sizes that nobody gave. Disk sizes limit nothing:
-//     files and volumes grow as the disk allows.
+//     the next start on, where this server may write cgroups: a command that
+//     takes more memory is killed, with exit code 137. Elsewhere, as without
+//     isolation, they only count against the quotas, like sizes that nobody
+//     gave. 4096 processes and threads are the limit with cgroups, and without
+//     them on Linux 5.14 for a server that is not root, or on 6.14. The log
+//     says at the start which limits do not hold.
+//   - The disk size of a sandbox, snapshot or template (storage) limits each
+//     file, uploads included, to as much as the disk or the largest volume has,
+//     and not all files together: those grow as the machine's disk allows.
 //   - Everything is created and changed by one user, "local".
 //   - Registries that log in with an AWS role are
 //     refused with status 501 and code NotSupported, like the costs of usage,

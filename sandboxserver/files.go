@@ -25,18 +25,19 @@ func (s *Server) upload(v visit, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if r.ContentLength-maxPartHeader > s.cfg.MaxUpload {
-		return s.errUpload(path)
+	most := s.mostUpload(v.sb)
+	if r.ContentLength-maxPartHeader > most {
+		return errUpload(path, most)
 	}
 	file, err := v.sb.OpenFile(r.Context(), path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fileProblem(codeWrite, path, err)
 	}
 	out := bufio.NewWriterSize(file, writeBuffer) // parts come in pieces of 4 KiB
-	written, err := io.Copy(onlyWriter{out}, io.LimitReader(part, s.cfg.MaxUpload))
+	written, err := io.Copy(onlyWriter{out}, io.LimitReader(part, most))
 	err = errors.Join(err, out.Flush())
-	if err == nil && written == s.cfg.MaxUpload && more(part) {
-		err = s.errUpload(path)
+	if err == nil && written == most && more(part) {
+		err = errUpload(path, most)
 	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fileProblem(codeWrite, path, err)
@@ -54,8 +55,17 @@ type onlyWriter struct{ io.Writer }
 // maxPartHeader is what may stand around the file in a body.
 const maxPartHeader = 64 << 10
 
-func (s *Server) errUpload(path string) error {
-	return problem(http.StatusRequestEntityTooLarge, codeTooLarge, "file %q: more than the %d bytes that this server takes", path, s.cfg.MaxUpload)
+// mostUpload is how large a file may be: for this server, and for the sandbox
+// if its disk has a size.
+func (s *Server) mostUpload(sb runtime.Sandbox) int64 {
+	if n, ok := sb.(*networked); ok && n.limits.FileBytes > 0 {
+		return min(s.cfg.MaxUpload, n.limits.FileBytes)
+	}
+	return s.cfg.MaxUpload
+}
+
+func errUpload(path string, most int64) error {
+	return problem(http.StatusRequestEntityTooLarge, codeTooLarge, "file %q: more than the %d bytes that a file may have here", path, most)
 }
 
 func more(r io.Reader) bool {

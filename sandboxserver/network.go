@@ -34,6 +34,7 @@ type networked struct {
 	runtime.Sandbox
 
 	id      string
+	limits  runtime.Limits
 	gateway *egress.Gateway
 	now     atomic.Pointer[route]
 
@@ -54,7 +55,7 @@ func (e *engine) connect(ctx context.Context, spec runtime.Spec, config gen.Prox
 	if err != nil {
 		return nil, err
 	}
-	n := &networked{Sandbox: sb, id: spec.ID, gateway: e.gateway}
+	n := &networked{Sandbox: sb, id: spec.ID, limits: spec.Limits, gateway: e.gateway}
 	if err := n.apply(ctx, config); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

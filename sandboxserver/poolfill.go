@@ -96,6 +96,7 @@ func (e *engine) startWarm(ctx context.Context, templateID, id string) (runtime.
 	l := launch{spec: runtime.Spec{ID: id, HostNetwork: e.cfg.HostNetwork}}
 	if t := e.templates.byID[templateID]; t != nil { // else the pool goes, too
 		l.image, l.proxy, l.spec.Limits = e.asking(e.root(t.image, t.registryID)), cloneProxy(t.proxy), t.amounts.limits()
+		l.spec.Limits.FileBytes = e.fileBytes(t.disk(), t, nil)
 	}
 	e.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.StartTimeout)

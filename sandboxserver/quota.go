@@ -1,6 +1,7 @@
 package sandboxserver
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -127,9 +128,11 @@ func (a amounts) limits() runtime.Limits {
 }
 
 // limits are the sizes that a sandbox or its template was given. Those that are
-// only assumed count against quotas, and limit nothing.
-func (b *box) limits() runtime.Limits {
+// only assumed count against quotas, and limit nothing. mu is held.
+func (e *engine) limits(b *box) runtime.Limits {
 	l := b.amounts.limits()
+	t := e.templates.byID[b.templateID]
+	l.FileBytes = e.fileBytes(cmp.Or(b.sizes.disk, t.disk()), t, b.volumes)
 	if b.templateID == "" && b.sizes.cpu() == 0 {
 		l.CPUMillicores = 0
 	}
@@ -137,4 +140,21 @@ func (b *box) limits() runtime.Limits {
 		l.MemoryBytes = 0
 	}
 	return l
+}
+
+// fileBytes is how large a file can be on a disk of that size, or on one of the
+// volumes beside it: the limit is one for all. mu is held.
+func (e *engine) fileBytes(disk int64, t *template, own []attachment) int64 {
+	if disk == 0 {
+		return 0
+	}
+	if t != nil {
+		for _, m := range t.volumes {
+			disk = max(disk, e.volumes.byID[m.VolumeID].bytes)
+		}
+	}
+	for _, a := range own {
+		disk = max(disk, e.volumes.byID[a.VolumeID].bytes)
+	}
+	return disk
 }

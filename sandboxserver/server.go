@@ -78,6 +78,9 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s.mux = s.routes()
+	if missing := runtime.FeaturesOf(rt).Unlimited; len(missing) > 0 {
+		cfg.Logger.Warn("some limits of sandboxes do not hold on this host, and only count against the quotas", "limits", missing)
+	}
 	cfg.Logger.Debug("sandbox server started", "isolation", runtime.StepOf(rt), "dir", dir)
 	return s, nil
 }

@@ -54,6 +54,15 @@ func (t *template) mounts(volumeID string) bool {
 	return false
 }
 
+// disk is the storage of its sandboxes in bytes, 0 if it does not say.
+func (t *template) disk() int64 {
+	if t == nil || t.resources.Storage == "" {
+		return 0
+	}
+	n, _ := quantity.ParseBytes(t.resources.Storage) // checked when it was made
+	return n
+}
+
 // templateView shows a template with the present names of its volumes. mu is
 // held.
 func (e *engine) templateView(t *template) gen.Template {

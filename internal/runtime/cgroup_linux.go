@@ -34,10 +34,11 @@ const (
 // were killed: all of one in the same directory, and of others what has long
 // been empty.
 func openCgroups(dir string, ids idMap) (*cgroups, error) {
-	own, err := ownCgroup()
+	root, own, err := ownCgroup()
 	if err != nil {
 		return nil, err
 	}
+	own = cgroupHome(root, own)
 	c := &cgroups{prefix: cgroupPrefix(own, dir), ids: ids}
 	old, err := listCgroups(filepath.Join(own, cgroupName))
 	if err != nil {
@@ -111,11 +112,11 @@ func unpopulated(dir *os.File) bool {
 	return err == nil && bytes.Contains(buf[:n], []byte("populated 0\n"))
 }
 
-// ownCgroup finds the cgroup of this process.
-func ownCgroup() (string, error) {
+// ownCgroup finds the cgroup of this process, and the root of its tree.
+func ownCgroup() (root, own string, err error) {
 	data, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	for line := range strings.Lines(string(data)) {
 		own, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
@@ -125,11 +126,11 @@ func ownCgroup() (string, error) {
 		for _, root := range cgroupRoots {
 			var st unix.Statfs_t
 			if err := unix.Statfs(root, &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
-				return filepath.Join(root, own), nil
+				return root, filepath.Join(root, own), nil
 			}
 		}
 	}
-	return "", errors.New("no cgroup v2 tree")
+	return "", "", errors.New("no cgroup v2 tree")
 }
 
 // sandboxCgroup holds the cgroup of an agent and one for each command. The

@@ -178,6 +178,7 @@ func (b *fencedBox) setUp(ctx context.Context, spec Spec) error {
 		Home:        b.files.Home(),
 		HostNetwork: spec.HostNetwork,
 		Fence:       &sandboxagent.Fence{Write: []string{b.files.dir}},
+		Rlimits:     sandboxagent.Rlimits{FileBytes: spec.Limits.FileBytes},
 	}
 	for _, m := range spec.Mounts {
 		if m.ReadOnly {

@@ -14,7 +14,8 @@ import (
 
 // limiter limits sandboxes by cgroups, of the version that has the controller.
 type limiter struct {
-	places map[string]place // by controller
+	places  map[string]place // by controller
+	reasons map[string]error // why there is none
 }
 
 // place is where the cgroups of a controller are made.
@@ -30,24 +31,43 @@ const cpuPeriod = 100_000 // microseconds
 // openLimiter finds where limits can be set, and removes what runtimes left
 // there that were killed.
 func openLimiter(dir string, v2 *cgroups) *limiter {
-	l := &limiter{places: make(map[string]place)}
+	l := &limiter{places: make(map[string]place), reasons: make(map[string]error)}
 	for _, controller := range controllers {
-		if v2 != nil && enable(filepath.Dir(v2.prefix), controller) {
-			l.places[controller] = place{v2.prefix, true}
-			continue
-		}
-		own, err := ownHierarchy(controller)
-		if err != nil {
-			continue
-		}
-		prefix := cgroupPrefix(own, dir)
-		if sweepHierarchy(own, prefix) == nil && os.Mkdir(prefix, 0o755) == nil {
-			if os.Remove(prefix) == nil {
-				l.places[controller] = place{prefix, false}
+		var refused error
+		if v2 != nil {
+			if refused = enable(filepath.Dir(v2.prefix), controller); refused == nil {
+				l.places[controller] = place{v2.prefix, true}
+				continue
 			}
+		}
+		prefix, err := openHierarchy(dir, controller)
+		switch {
+		case err == nil:
+			l.places[controller] = place{prefix, false}
+		case errors.Is(err, errNoHierarchy) && refused != nil:
+			l.reasons[controller] = refused
+		default:
+			l.reasons[controller] = err
 		}
 	}
 	return l
+}
+
+// openHierarchy finds where cgroups of the first version can be made, and says
+// how their paths begin.
+func openHierarchy(dir, controller string) (prefix string, err error) {
+	own, err := ownHierarchy(controller)
+	if err != nil {
+		return "", err
+	}
+	prefix = cgroupPrefix(own, dir)
+	if err := sweepHierarchy(own, prefix); err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(prefix, 0o755); err != nil {
+		return "", err
+	}
+	return prefix, os.Remove(prefix)
 }
 
 // has reports whether a limit holds.
@@ -57,17 +77,26 @@ func (l *limiter) has(controller string, v2 *cgroups) bool {
 }
 
 // enable has the children of a cgroup of the second version limited.
-func enable(own, controller string) bool {
+func enable(own, controller string) error {
 	file := filepath.Join(own, "cgroup.subtree_control")
-	has := func() bool {
-		data, err := os.ReadFile(file)
-		return err == nil && slices.Contains(strings.Fields(string(data)), controller)
-	}
+	has := func() bool { return lists(file, controller) }
 	if has() {
-		return true
+		return nil
 	}
-	_ = os.WriteFile(file, []byte("+"+controller), 0)
-	return has()
+	err := os.WriteFile(file, []byte("+"+controller), 0)
+	if has() {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%s does not list it", file)
+	}
+	return err
+}
+
+// lists reports whether a file of a cgroup has a word.
+func lists(file, word string) bool {
+	data, err := os.ReadFile(file)
+	return err == nil && slices.Contains(strings.Fields(string(data)), word)
 }
 
 // ownHierarchy finds the cgroup of this process in the first version's
@@ -94,8 +123,10 @@ func ownHierarchy(controller string) (string, error) {
 			return filepath.Join(point, below), nil
 		}
 	}
-	return "", fmt.Errorf("no hierarchy of %s", controller)
+	return "", errNoHierarchy
 }
+
+var errNoHierarchy = errors.New("no cgroup with this controller")
 
 // hierarchy finds what is mounted of a controller, and where.
 func hierarchy(mounts, controller string) (root, point string, ok bool) {
@@ -154,12 +185,23 @@ func (p place) limit(box *sandbox, values []setting) error {
 		if v.v2 != p.v2 {
 			continue
 		}
-		err := os.WriteFile(filepath.Join(dir, v.file), []byte(v.text), 0)
+		err := writeSetting(filepath.Join(dir, v.file), v.text)
 		if err != nil && (!v.optional || !errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeSetting writes to a file that is there: to create one in a cgroup is not
+// allowed, and that error says nothing of what is missing.
+func writeSetting(name, text string) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Close())
 }
 
 // setting is a value of a file of a cgroup.

@@ -40,11 +40,11 @@ func hostHoldings(h *held) {
 
 // cgroupsIn lists the cgroups of a runtime's sandboxes.
 func cgroupsIn(dir string) []string {
-	own, err := ownCgroup()
+	root, own, err := ownCgroup()
 	if err != nil {
 		return nil
 	}
-	dirs, _ := listCgroups(cgroupPrefix(own, dir))
+	dirs, _ := listCgroups(cgroupPrefix(cgroupHome(root, own), dir))
 	for _, controller := range controllers {
 		if own, err := ownHierarchy(controller); err == nil {
 			limits, _ := listCgroups(cgroupPrefix(own, dir))

@@ -103,7 +103,7 @@ func (n *native) detect(withCgroups bool) (err error) {
 func (n *native) try() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	made, err := n.Create(ctx, Spec{ID: "probe", Limits: Limits{CPUMillicores: 1000, MemoryBytes: 1 << 30, PIDs: 1000}})
+	made, err := n.Create(ctx, Spec{ID: "probe", Limits: Limits{CPUMillicores: 1000, MemoryBytes: 1 << 30, PIDs: 1000, FileBytes: 1 << 30}})
 	if err != nil {
 		return err
 	}
@@ -116,9 +116,8 @@ func (n *native) try() error {
 		OwnProc:       !box.ready.HostProc,
 		NoNestedUsers: !box.ready.NestedUsers,
 		SyscallFilter: box.ready.Filter,
-
-		LimitCPU: n.limiter.has("cpu", n.cgroups), LimitMemory: n.limiter.has("memory", n.cgroups), LimitPIDs: n.limiter.has("pids", n.cgroups),
 	}
+	n.describeLimits(&n.features, box.ready.PIDMax)
 	n.log.Debug("native isolation", "features", n.features)
 	if err == nil {
 		err = n.keepTemplate(box)

@@ -74,6 +74,17 @@ type Features struct {
 	Landlock int
 	// SyscallFilter is true when commands run under a system call filter.
 	SyscallFilter bool
-	// LimitCPU, LimitMemory and LimitPIDs are true when these limits hold.
-	LimitCPU, LimitMemory, LimitPIDs bool
+	// LimitCPU and its like are true when these limits hold.
+	LimitCPU, LimitMemory, LimitPIDs, LimitFileBytes bool
+	// Unlimited says which of them do not, and why, one text for each.
+	Unlimited []string
+}
+
+// FeaturesOf returns the details of a runtime; those that it does not have are
+// false.
+func FeaturesOf(rt Runtime) Features {
+	if r, ok := rt.(interface{ Features() Features }); ok {
+		return r.Features()
+	}
+	return Features{Unlimited: []string{"cpu, memory, pids and file sizes: there is no isolation"}}
 }

@@ -65,7 +65,7 @@ func (r *processRuntime) Features() Features {
 	if r.fence != nil {
 		return r.fence.features()
 	}
-	return Features{}
+	return Features{Unlimited: []string{"cpu, memory, pids and file sizes: there is no isolation"}}
 }
 
 // Create makes a sandbox's directory. Hostname and HostNetwork have no effect.

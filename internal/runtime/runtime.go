@@ -74,19 +74,26 @@ type Spec struct {
 	// only its own loopback.
 	HostNetwork bool
 	// Limits are what all processes of the sandbox together may use, as far as
-	// the host has the controllers of cgroups for it: see Features.
+	// the host lets them be enforced: see Features.
 	Limits Limits
 }
 
-// Limits bound what a sandbox uses; 0 is no limit.
+// Limits bound what a sandbox uses; 0 is no limit. There is none for all of its
+// files together, which take what the disk has: overlayfs knows no bound.
 type Limits struct {
 	// CPUMillicores is CPU time in thousandths of a core, 10 at least.
 	CPUMillicores int64
 	// MemoryBytes is memory, without swap, in bytes, 32 MiB at least. What
 	// goes beyond has a command killed.
 	MemoryBytes int64
-	// PIDs is processes and threads, 32 at least.
+	// PIDs is processes and threads, 32 at least. Where there are no cgroups,
+	// it holds for each user of the sandbox, and for all of them together with
+	// about 300 more.
 	PIDs int64
+	// FileBytes is the size of each file that commands write, in bytes, also in
+	// mounts. A command that writes beyond gets SIGXFSZ, or EFBIG if it ignores
+	// that. What is written by way of OpenFile is not bounded.
+	FileBytes int64
 }
 
 // The agent needs some room itself.

@@ -30,7 +30,7 @@ func (s Spec) checked() (Spec, error) {
 	if len(s.Hostname) > maxHostname || strings.ContainsAny(s.Hostname, " \t\r\n\x00/:") {
 		return s, fmt.Errorf("invalid hostname %q", s.Hostname)
 	}
-	if l := s.Limits; min(l.CPUMillicores, l.MemoryBytes, l.PIDs) < 0 || l.CPUMillicores > maxMillicores {
+	if l := s.Limits; min(l.CPUMillicores, l.MemoryBytes, l.PIDs, l.FileBytes) < 0 || l.CPUMillicores > maxMillicores {
 		return s, fmt.Errorf("invalid limits %+v", l)
 	}
 	if s.Base != "" && !filepath.IsAbs(s.Base) {

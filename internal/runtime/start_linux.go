@@ -119,6 +119,7 @@ func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
 		Home:        nativeHome,
 		HostNetwork: spec.HostNetwork,
 		Outside:     n.outside,
+		Rlimits:     n.rlimits(spec.Limits),
 	}
 	if setup.Layer, err = trees.add(n.layers.path(spec.ID)); err != nil {
 		return err

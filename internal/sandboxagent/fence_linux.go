@@ -35,8 +35,9 @@ func fenceIn(setup *Setup) (*Ready, error) {
 	if err := withholdPrivileges(); err != nil {
 		return nil, err
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return nil, fail("setrlimit", "core", err)
+	ready := &Ready{HostProc: true}
+	if err := setup.Rlimits.set(ready); err != nil {
+		return nil, err
 	}
 	abi, err := LandlockABI()
 	if err != nil {
@@ -45,7 +46,7 @@ func fenceIn(setup *Setup) (*Ready, error) {
 	if err := restrictThread(abi, setup); err != nil {
 		return nil, err
 	}
-	ready := &Ready{Landlock: abi, HostProc: true}
+	ready.Landlock = abi
 	if ready.Filter, err = filterSyscalls(); err != nil {
 		return nil, err
 	}

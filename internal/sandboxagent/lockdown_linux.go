@@ -29,10 +29,10 @@ var commandCaps = []uint{
 // they inherit what the thread has left. The other threads, on which commands
 // are never started, give up the same system calls and, where the runtime can
 // see to it, the same capabilities. It comes last in the set-up.
-func lockdown(ready *Ready) error {
+func lockdown(limits Rlimits, ready *Ready) error {
 	ready.NestedUsers = forbidNestedUsers() != nil
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fail("setrlimit", "core", err)
+	if err := limits.set(ready); err != nil {
+		return err
 	}
 	// Commands share the agent's user and must not get into its memory.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {

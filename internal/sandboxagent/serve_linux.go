@@ -124,7 +124,7 @@ func (a *agent) enter(setup *Setup, fds []int) (ready *Ready, err error) {
 	case a.fenced:
 		return fenceIn(setup)
 	}
-	return ready, lockdown(ready)
+	return ready, lockdown(setup.Rlimits, ready)
 }
 
 // openNull opens the sandbox's null device, also in place of the pipe that

@@ -78,6 +78,7 @@ type Setup struct {
 	// where the ids of the host's /usr cannot be mapped.
 	Skeleton []string `json:"skeleton,omitempty"`
 	Mounts   []Mount  `json:"mounts,omitempty"`
+	Rlimits  Rlimits  `json:"rlimits,omitzero"`
 	// Fence is set for an agent without namespaces, which uses Home and
 	// HostNetwork besides.
 	Fence *Fence `json:"fence,omitempty"`
@@ -124,6 +125,9 @@ type Ready struct {
 	// Landlock is the version of the kernel's interface that fences commands
 	// in, for an agent without namespaces.
 	Landlock int `json:"landlock,omitempty"`
+	// PIDMax is true when the kernel bounds the processes of all users of the
+	// sandbox together, by the numbers it has for them.
+	PIDMax bool `json:"pidMax,omitempty"`
 }
 
 // Exec starts a command. Its descriptors follow in the order stdin, stdout,
