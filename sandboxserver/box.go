@@ -257,5 +257,8 @@ func startProblem(err error) *apiError {
 	if p := imageProblem(err); p != nil {
 		return p
 	}
+	if errors.Is(err, runtime.ErrBoot) {
+		return &apiError{status: 422, code: codeCrashLoop, message: "the sandbox could not be started: " + err.Error(), cause: err}
+	}
 	return &apiError{status: 422, code: codeSandboxConfig, message: "the sandbox could not be started: " + err.Error(), cause: err}
 }

@@ -35,7 +35,7 @@ func (e *engine) updateBox(ctx context.Context, name string, req gen.SandboxUpda
 		if err != nil {
 			return err
 		}
-		if err := checkRuns(req.RunConfig); err != nil {
+		if err := cmp.Or(checkRuns(req.RunConfig), e.checkUser(req.RunConfig.User)); err != nil {
 			return err
 		}
 		if err := e.boxes.rename(b, req.Name); err != nil {

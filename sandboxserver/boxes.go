@@ -24,6 +24,9 @@ func (e *engine) createBox(ctx context.Context, req gen.CreateSandbox) (view gen
 	if err == nil {
 		err = e.checkProxy(b.proxy)
 	}
+	if err == nil {
+		err = e.checkUser(b.traits.runs.User)
+	}
 	if err != nil {
 		return view, err
 	}

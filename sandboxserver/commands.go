@@ -22,7 +22,11 @@ func (e *engine) newCommands(b *box) *session.Store {
 	sb := b.sb
 	commands := session.NewStore(b.run, session.Options{
 		Start: func(ctx context.Context, spec session.Spec) (*session.Running, error) {
-			running, err := startStreams(ctx, sb, e.prepared(b, spec.Command))
+			cmd, user := e.prepared(b, spec)
+			if err := e.asUser(ctx, sb, user, &cmd); err != nil {
+				return nil, err
+			}
+			running, err := startStreams(ctx, sb, cmd)
 			if err != nil {
 				return nil, err
 			}

@@ -172,9 +172,12 @@
 //   - Images are pulled with [Config.PullImages] only. Without, a template's
 //     image is kept and returned, and the programs are those of the host's
 //     /usr, which the image "host" is in any case. Commands run as the user of
-//     the image, in its working directory; for a server that is not root there
-//     is only one user in a sandbox, root. Nothing starts the image's own
-//     command. A sandbox keeps to the image that it started with first.
+//     the image, or of run_config, by the names that the sandbox's own files
+//     have, and in the image's working directory; for a server that is not root
+//     there is only one user in a sandbox, root, and others are refused with
+//     501. Files are written as root. Nothing starts the image's own command.
+//     A sandbox keeps to the image that it started with first. An image that
+//     cannot be had is ImagePull, one that no sandbox can be made of CrashLoop.
 //   - CPU and memory of a template or sandbox limit all that runs in it, from
 //     the next start on, where this server may write cgroups: a command that
 //     takes more memory is killed, with exit code 137. Elsewhere, as without
@@ -190,12 +193,11 @@
 //     refused with status 501 and code NotSupported, like the costs of usage,
 //     mounts of buckets and repositories, proxy rules with credentials of
 //     providers, memory that outlives a stop or is in a snapshot, checkpoints,
-//     images of a Docker inside a sandbox, delegated access, users besides root,
-//     and all else that one machine does not have.
+//     images of a Docker inside a sandbox, delegated access, and all else that
+//     one machine does not have.
 //   - Sandboxes end with the server; volumes, templates, pools, registries and
 //     snapshots survive it where a data directory is given.
-//   - There is no socket to the client's SSH agent, and commands run as the
-//     sandbox's root, or as the user of its image.
+//   - There is no socket to the client's SSH agent.
 //   - A command that reaches its timeout is killed with all its descendants
 //     and answered with status 408 and code CommandTimeout (where the host
 //     lends no cgroup, a descendant that left its session and cleared its

@@ -37,6 +37,8 @@ type engine struct {
 	gateway *egress.Gateway
 	images  *image.Store // nil pulls nothing
 
+	features runtime.Features // of rt
+
 	ctx    context.Context //nolint:containedctx // the server's: ends with it
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // added to with mu held and closed false only
@@ -58,7 +60,7 @@ type engine struct {
 
 func newEngine(cfg Config, rt runtime.Runtime, gateway *egress.Gateway, dir string) *engine {
 	e := &engine{
-		rt: rt, gateway: gateway, log: cfg.Logger, cfg: cfg, dir: dir,
+		rt: rt, features: runtime.FeaturesOf(rt), gateway: gateway, log: cfg.Logger, cfg: cfg, dir: dir,
 		output:    session.NewBudget(outputBudget),
 		warmUp:    make(chan struct{}, 4),
 		copies:    make(chan struct{}, 4),

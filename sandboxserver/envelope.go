@@ -35,6 +35,7 @@ const (
 	codeVolumeProvisioning = "VolumeProvisioning"
 	codeSandboxConfig      = "SandboxConfig"
 	codeImagePull          = "ImagePull"
+	codeCrashLoop          = "CrashLoop"
 	codeUnschedulable      = "Unschedulable"
 	codeNotSupported       = "NotSupported"
 	codeNotReady           = "NotReady"

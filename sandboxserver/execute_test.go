@@ -116,7 +116,7 @@ func TestExecuteIsACommandOfTheStream(t *testing.T) {
 	}
 	b.refused(b.execute(s, map[string]any{"command": "x", "cwd": "/", "run_config": config}), 400, codeValidation, "run_config excludes")
 	b.refused(b.execute(s, map[string]any{"command": "x", "run_config": map[string]any{"work_dir": "srv"}}), 422, "", "absolute")
-	b.refused(b.execute(s, map[string]any{"command": "x", "run_config": map[string]any{"user": "app"}}), 400, codeCommand, "root only")
+	b.refused(b.execute(s, map[string]any{"command": "x", "run_config": map[string]any{"user": "app"}}), 400, codeCommand, "besides root")
 	b.refused(b.execute(s, map[string]any{"command": "x", "cwd": "\x00"}), 422, "", "zero byte")
 	eventually(t, "the commands have ended", func() bool {
 		b.server.engine.mu.Lock()

@@ -24,11 +24,14 @@ type fakeRuntime struct {
 	stop   func() error
 	listen func() (net.Listener, error)
 	specs  []runtime.Spec
+	ids    int // of its sandboxes
 
 	capture func(context.Context, runtime.CaptureSpec) (runtime.Captured, error)
 }
 
 func newFakeRuntime() *fakeRuntime { return &fakeRuntime{} }
+
+func (f *fakeRuntime) Features() runtime.Features { return runtime.Features{IDs: f.ids} }
 
 func (f *fakeRuntime) Isolation() runtime.Isolation { return runtime.IsolationNative }
 

@@ -119,7 +119,7 @@ func release(held *image.Handle) {
 type launch struct {
 	spec  runtime.Spec
 	image imageRequest
-	user  string // "" is the image's
+	user  string // "" is the sandbox's choice
 	proxy gen.ProxyConfig
 }
 
@@ -130,8 +130,13 @@ func (e *engine) create(ctx context.Context, l launch) (runtime.Sandbox, *image.
 	if err != nil {
 		return nil, nil, err
 	}
-	l.spec.Image = bootOf(held, l.user)
+	l.spec.Image = bootOf(held)
 	sb, err := e.connect(ctx, l.spec, l.proxy)
+	if err == nil {
+		if _, err = e.userOf(ctx, sb, l.user); err != nil {
+			err = errors.Join(err, sb.Close())
+		}
+	}
 	if err != nil {
 		release(held)
 		return nil, nil, err
@@ -139,16 +144,12 @@ func (e *engine) create(ctx context.Context, l launch) (runtime.Sandbox, *image.
 	return sb, held, nil
 }
 
-// bootOf is how a sandbox starts from an image. A user that is given is root,
-// the only one who can be asked for.
-func bootOf(held *image.Handle, user string) *runtime.ImageRoot {
+// bootOf is how a sandbox starts from an image.
+func bootOf(held *image.Handle) *runtime.ImageRoot {
 	if held == nil {
 		return nil
 	}
 	boot := held.Image.Config
-	if user != "" {
-		boot.User = image.User{Name: "root", Home: "/root"}
-	}
 	return &runtime.ImageRoot{
 		Layers: held.Image.Layers, UID: boot.User.UID, GID: boot.User.GID, Groups: boot.User.Groups,
 		Home: boot.User.Home, User: boot.User.Name, Env: boot.Env, Dir: boot.WorkingDir,

@@ -253,10 +253,6 @@ func TestSnapshotImage(t *testing.T) {
 	if first == nil || first.UID != 9 {
 		t.Fatalf("image %+v", first)
 	}
-	b.box(map[string]any{"snapshot": "app", "name": "root", "run_config": map[string]any{"user": "root"}})
-	if got := b.latest().Image; got.UID != 0 || got.Home != "/root" {
-		t.Errorf("as root: %+v", got)
-	}
 	captured := b.built(decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/first/snapshot", map[string]any{"name": "mine"})))
 	shelf.push(t, "app:1", v1.Config{}, map[string]string{"file": "new"})
 	for _, stage := range []string{"at once", "after a restart"} {

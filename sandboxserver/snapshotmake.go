@@ -1,6 +1,7 @@
 package sandboxserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 // newSnapshot checks what both ways of making one have in common.
-func newSnapshot(name, tag, description string, labels map[string]string, runs gen.RunConfig) (*snapshot, error) {
+func (e *engine) newSnapshot(name, tag, description string, labels map[string]string, runs gen.RunConfig) (*snapshot, error) {
 	s := &snapshot{
 		meta: meta{name: name}, wanted: tag, status: gen.SnapshotBuilding, description: description,
 		labels: maps.Clone(labels), runs: cloneRuns(runs),
@@ -28,13 +29,13 @@ func newSnapshot(name, tag, description string, labels map[string]string, runs g
 	if err := checkLabels(labels); err != nil {
 		return nil, err
 	}
-	return s, checkRuns(runs)
+	return s, cmp.Or(checkRuns(runs), e.checkUser(runs.User))
 }
 
 // createSnapshot makes a snapshot of an image. That is an empty file system
 // where images are not pulled.
 func (e *engine) createSnapshot(req gen.CreateSnapshot) (view gen.Snapshot, err error) {
-	s, err := newSnapshot(req.Name, req.Tag, req.Description, req.Labels, req.RunConfig)
+	s, err := e.newSnapshot(req.Name, req.Tag, req.Description, req.Labels, req.RunConfig)
 	if err != nil {
 		return view, err
 	}
@@ -100,7 +101,7 @@ func captureProblem(err error) string {
 
 // captureBox makes a snapshot of the files of a sandbox, which goes on.
 func (e *engine) captureBox(name string, req gen.CaptureSnapshot) (view gen.Snapshot, err error) {
-	s, err := newSnapshot(req.Name, req.Tag, req.Description, req.Labels, req.RunConfig)
+	s, err := e.newSnapshot(req.Name, req.Tag, req.Description, req.Labels, req.RunConfig)
 	if err != nil {
 		return view, err
 	}

@@ -71,6 +71,9 @@ func (s *snapshot) view() gen.Snapshot {
 		Description: s.description, RunConfig: cloneRuns(s.runs), Included: slices.Clone(s.carried.Included),
 		ProxyConfig: redact(s.carried.Proxy), CreatedBy: localUser, CreatedAt: s.created, UpdatedAt: s.updated,
 	}
+	if s.sourceID == "" {
+		v.ImageDigest = s.root.Digest
+	}
 	if s.tag != "" {
 		v.Tags = []string{s.tag}
 	}

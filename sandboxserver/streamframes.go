@@ -103,6 +103,7 @@ func commandSpec(f gen.ExecuteFrame) (session.Spec, error) {
 	return session.Spec{
 		ID:               cmp.Or(f.CommandID, newID()),
 		Command:          cmd,
+		User:             f.RunConfig.User,
 		Timeout:          seconds(valueOr(f.TimeoutSeconds, defaultTimeout)),
 		Idle:             limitOr(f.IdleTimeoutSeconds, defaultIdleTimeout),
 		Keep:             limitOr(f.TTLSeconds, defaultKeep),
@@ -124,19 +125,12 @@ func checkExecute(f gen.ExecuteFrame) error {
 		return problem(http.StatusBadRequest, codeValidation, "run_config excludes env and cwd")
 	case f.RunConfig.WorkDir != "" && !path.IsAbs(f.RunConfig.WorkDir):
 		return invalid("work_dir must be an absolute path", "run_config", "work_dir")
-	case !isRoot(f.RunConfig.User):
-		return problem(http.StatusBadRequest, codeCommand, "user %q: this server runs commands as the sandbox's root only", f.RunConfig.User)
 	}
 	return checkEnv(frameEnv(f))
 }
 
 func hasRunConfig(c gen.RunConfig) bool {
 	return c.User != "" || c.WorkDir != "" || len(c.EnvVars) > 0
-}
-
-func isRoot(user string) bool {
-	name, group, _ := strings.Cut(user, ":")
-	return (name == "" || name == "root" || name == "0") && (group == "" || group == "root" || group == "0")
 }
 
 // frameEnv are the variables of either place.

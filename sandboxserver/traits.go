@@ -10,6 +10,7 @@ import (
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
+	"github.com/langsandbox/sandbox-go/internal/session"
 )
 
 // traits are what a sandbox of the second generation is told about itself,
@@ -67,8 +68,6 @@ func checkRuns(c gen.RunConfig) error {
 		return invalid("work_dir must be an absolute path", "run_config", "work_dir")
 	case strings.ContainsRune(c.WorkDir, 0):
 		return invalid("work_dir must not contain a zero byte", "run_config", "work_dir")
-	case !isRoot(c.User):
-		return notSupported("users in its sandboxes besides root: leave run_config.user out")
 	}
 	return checkVars(c.EnvVars, "run_config", "env_vars")
 }
@@ -101,8 +100,10 @@ func layered(c, over gen.RunConfig) gen.RunConfig {
 }
 
 // prepared is a command with what the sandbox gives to each of its commands;
-// what the command has of its own wins. mu is not held.
-func (e *engine) prepared(b *box, cmd runtime.Command) runtime.Command {
+// what the command has of its own wins. It says who is to run it, too. mu is
+// not held.
+func (e *engine) prepared(b *box, spec session.Spec) (cmd runtime.Command, user string) {
+	cmd = spec.Command
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	cmd.Dir = cmp.Or(cmd.Dir, b.traits.runs.WorkDir)
@@ -116,7 +117,7 @@ func (e *engine) prepared(b *box, cmd runtime.Command) runtime.Command {
 	}
 	maps.Copy(env, b.traits.env)
 	cmd.Env = append(environ(env), cmd.Env...)
-	return cmd
+	return cmd, cmp.Or(spec.User, b.traits.runs.User)
 }
 
 // labelled reports whether labels are all those of a filter, each a name or a

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/langsandbox/sandbox-go/internal/quantity"
 	"github.com/langsandbox/sandbox-go/sandboxserver"
 )
 
@@ -24,6 +25,8 @@ type serveFlags struct {
 	limits       sandboxserver.Limits
 	metrics      string
 	log          string
+	pullImages   bool
+	imageCache   int64
 	verbose      bool
 }
 
@@ -55,6 +58,8 @@ answered without it, with 200 while the server serves.`,
 	quotaFlags(flags, &f.limits)
 	flags.StringVar(&f.metrics, "metrics-addr", "", "address to serve metrics for Prometheus on, under /metrics and without a key; none by default")
 	flags.StringVar(&f.log, "log", "text", "form of the log on standard error: text or json")
+	flags.BoolVar(&f.pullImages, "pull-images", false, `start sandboxes from the images of their templates and snapshots, pulled from registries; without, and with the image "host", they have this machine's /usr`)
+	flags.Var(amount{&f.imageCache, quantity.ParseBytes}, "image-cache", "how much of unpacked images to keep, such as 50Gi; 20Gi by default")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every request")
 	return cmd
 }
@@ -75,6 +80,8 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		Logger:       log,
 
 		ServiceDomain: f.services,
+
+		PullImages: f.pullImages, ImageCacheBytes: f.imageCache,
 	}
 	m, err := openMetrics(ctx, f.metrics)
 	if err != nil {

@@ -31,11 +31,17 @@ const (
 // empty one is root. Ids need not be known to the image, names do; without a
 // group it is the user's own, with those that list the user.
 func ResolveUser(layers []string, user string) (User, error) {
-	passwd, err := userLines(layers, "etc/passwd")
+	return FindUser(user, func(name string) (io.ReadCloser, error) { return openMerged(layers, name) })
+}
+
+// FindUser is ResolveUser in files that open returns: "etc/passwd" and
+// "etc/group", which need not be there. They are read as far as is reasonable.
+func FindUser(user string, open func(name string) (io.ReadCloser, error)) (User, error) {
+	passwd, err := userLines(open, "etc/passwd")
 	if err != nil {
 		return User{}, err
 	}
-	group, err := userLines(layers, "etc/group")
+	group, err := userLines(open, "etc/group")
 	if err != nil {
 		return User{}, err
 	}
@@ -84,7 +90,7 @@ func lookUser(passwd [][]string, who string) (User, error) {
 		}
 	}
 	if !isID {
-		return User{}, &problem{ErrInvalidImage, fmt.Sprintf("its user %q is not in its /etc/passwd", clip(who))}
+		return User{}, &problem{ErrInvalidImage, fmt.Sprintf("user %q is not in its /etc/passwd", clip(who))}
 	}
 	if id == 0 {
 		return User{Home: "/root"}, nil
@@ -101,7 +107,7 @@ func lookGroup(group [][]string, name string) (int, error) {
 	if gid, ok := parseID(name); ok {
 		return gid, nil
 	}
-	return 0, &problem{ErrInvalidImage, fmt.Sprintf("its group %q is not in its /etc/group", clip(name))}
+	return 0, &problem{ErrInvalidImage, fmt.Sprintf("group %q is not in its /etc/group", clip(name))}
 }
 
 func parseID(s string) (int, bool) {
@@ -117,8 +123,8 @@ func field(line []string, i int) string {
 }
 
 // userLines reads a file of lines with fields. There need not be one.
-func userLines(layers []string, name string) (lines [][]string, err error) {
-	file, err := openMerged(layers, name)
+func userLines(open func(string) (io.ReadCloser, error), name string) (lines [][]string, err error) {
+	file, err := open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

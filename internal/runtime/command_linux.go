@@ -35,8 +35,12 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	user, runner, err := s.runner(spec.User)
+	if err != nil {
+		return nil, err
+	}
 	cmd := &command{box: s, cookie: newCookie(""), ended: make(chan struct{})}
-	env, dir := s.image.env(), spec.Dir
+	env, dir := s.image.env(user), spec.Dir
 	if s.fenced != nil {
 		env, dir, cmd.cookie = s.fenced.place(dir)
 	}
@@ -44,7 +48,7 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 		Args: spec.Args,
 		Env:  mergeEnv(env, spec.Env, []string{cmd.cookie}),
 		Dir:  dir,
-		User: s.image.user(s.rt.ids),
+		User: runner,
 	}
 	var fds []int
 	for i, file := range spec.files() {

@@ -69,6 +69,7 @@ func (f *landlockFence) try(rt *processRuntime) error {
 		Landlock:      ready.Landlock,
 
 		LimitCPU: f.limiter.has("cpu", nil), LimitMemory: f.limiter.has("memory", nil), LimitPIDs: f.limiter.has("pids", nil),
+		LimitFileBytes: true,
 	}
 	f.log.Debug("landlock isolation", "features", f.found)
 	// What is outside must be out of reach, and what is inside must work.

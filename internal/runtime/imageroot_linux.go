@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
@@ -62,30 +63,50 @@ func (i *ImageRoot) home() string {
 	return i.Dir
 }
 
-// env is the environment that commands start from.
-func (i *ImageRoot) env() []string {
+// user is who runs commands that do not say so.
+func (i *ImageRoot) user() User {
 	if i == nil {
-		return baseEnv(standardPath, nativeHome, "root")
+		return User{Name: "root", Home: nativeHome}
 	}
-	user := i.User
-	if user == "" && i.UID == 0 {
-		user = "root"
+	u := User{UID: i.UID, GID: i.GID, Groups: i.Groups, Name: i.User, Home: i.Home}
+	if u.Name == "" && u.UID == 0 {
+		u.Name = "root"
 	}
-	base := baseEnv(standardPath, i.Home, user)
-	if user == "" {
+	return u
+}
+
+// env is the environment that commands of a user start from.
+func (i *ImageRoot) env(u User) []string {
+	base := baseEnv(standardPath, cmp.Or(u.Home, "/"), u.Name)
+	if u.Name == "" {
 		base = mergeEnv(base[:2], base[3:])
+	}
+	if i == nil {
+		return base
 	}
 	return mergeEnv(base, i.Env)
 }
 
-// user is who runs commands; nil is root.
-func (i *ImageRoot) user(ids idMap) *sandboxagent.User {
-	if i == nil || !ids.ranged() || i.UID == 0 && i.GID == 0 && len(i.Groups) == 0 {
-		return nil
+// runner finds who runs a command, and as whom the agent starts it; nil is
+// root. Where there is one id, an image's user is that.
+func (s *sandbox) runner(asked *User) (User, *sandboxagent.User, error) {
+	ids, u := s.rt.ids, s.image.user()
+	if asked != nil {
+		u = *asked
+	} else if !ids.ranged() {
+		return u, nil, nil
 	}
-	u := &sandboxagent.User{UID: uint32(i.UID), GID: uint32(i.GID)}
-	for _, group := range i.Groups {
-		u.Groups = append(u.Groups, uint32(group))
+	for _, id := range append([]int{u.UID, u.GID}, u.Groups...) {
+		if id < 0 || id >= ids.size {
+			return u, nil, fmt.Errorf("%w: id %d of a user: the sandbox has %d", ErrUnsupported, id, ids.size)
+		}
 	}
-	return u
+	if u.UID == 0 && u.GID == 0 && len(u.Groups) == 0 {
+		return u, nil, nil
+	}
+	inside := &sandboxagent.User{UID: uint32(u.UID), GID: uint32(u.GID)}
+	for _, group := range u.Groups {
+		inside.Groups = append(inside.Groups, uint32(group))
+	}
+	return u, inside, nil
 }

@@ -4,6 +4,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,6 +43,9 @@ func (b *processBox) Start(ctx context.Context, spec Command) (Process, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if spec.User != nil {
+		return nil, fmt.Errorf("%w: there are no users without isolation", ErrUnsupported)
 	}
 	if err := b.beginStart(); err != nil {
 		return nil, err

@@ -19,6 +19,8 @@ var (
 	ErrClosed = errors.New("sandbox is closed")
 	// ErrNotAllowed reports an address outside the sandbox.
 	ErrNotAllowed = errors.New("not an address of the sandbox's own")
+	// ErrBoot reports an image that no sandbox could be made of.
+	ErrBoot = errors.New("the image does not boot")
 	// ErrUnsupported reports a runtime this host cannot provide; the text
 	// says which step of the probe failed.
 	ErrUnsupported = errors.New("isolation is not available on this host")
@@ -196,6 +198,8 @@ type Command struct {
 	// Dir is the working directory inside the sandbox; empty means Home,
 	// relative paths start there.
 	Dir string
+	// User is who runs it; nil is the user of the image, or root.
+	User *User
 	// Stdin, Stdout and Stderr are handed to the command as they are; nil
 	// means the null device. The caller keeps and closes its own ends. They
 	// must be in blocking mode (see InputPipe and OutputPipe).
@@ -203,6 +207,15 @@ type Command struct {
 	// TTY gives the command a terminal of this size in place of Stdin, Stdout
 	// and Stderr. The Process is a TerminalProcess then.
 	TTY *WindowSize
+}
+
+// User is somebody in a sandbox, in ids of the sandbox: see Features.IDs. Only
+// root is there in all of them.
+type User struct {
+	UID, GID int
+	Groups   []int  // others than GID
+	Name     string // USER of the environment; empty leaves it out
+	Home     string // HOME; empty means "/"
 }
 
 // WindowSize is the size of a terminal, in characters.

@@ -41,6 +41,9 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 		if said := readComplaints(complaints); said != "" {
 			err = fmt.Errorf("%w: %s", err, said)
 		}
+		if _, refused := errors.AsType[*sandboxagent.Error](err); refused && spec.Image != nil {
+			err = fmt.Errorf("%w: %w", ErrBoot, err)
+		}
 		return nil, errors.Join(err, closed)
 	}
 	return box, nil

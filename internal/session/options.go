@@ -104,6 +104,9 @@ type Spec struct {
 	ID string
 	// Command says what to run; its files are not used.
 	Command runtime.Command
+	// User names who runs it, for Options.Start to find; empty is nobody in
+	// particular.
+	User string
 	// Timeout is when the command is killed; 0 or Never is not at all.
 	Timeout time.Duration
 	// Idle is how long the command runs without an attachment.
