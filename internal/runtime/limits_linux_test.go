@@ -117,6 +117,7 @@ func TestFileLimit(t *testing.T) {
 		}
 		box := create(t, rt, Spec{Mounts: []Mount{{Source: volume, Target: "/data"}}, Limits: Limits{FileBytes: 1 << 20}})
 		for _, dir := range []string{"/home/user", "/tmp", "/data"} {
+			dir = inside(box, dir)
 			got, _ := script(t, box, "head -c 3000000 /dev/zero > "+dir+"/f; echo $?; stat -c %s "+dir+"/f; ulimit -f unlimited 2>/dev/null || echo kept")
 			if got != "153\n1048576\nkept\n" {
 				t.Errorf("%s: %q", dir, got)
