@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -257,6 +259,16 @@ func (b *box) run(command string) string {
 // line.
 func (b *box) marked(word string) int {
 	b.t.Helper()
+	if b.server.Isolation() != sandboxserver.IsolationNative {
+		n := 0 // the processes are this machine's, and behind a fence commands do not see any
+		files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, file := range files {
+			if line, err := os.ReadFile(file); err == nil && bytes.Contains(bytes.ReplaceAll(line, []byte{0}, []byte(" ")), []byte(word)) {
+				n++
+			}
+		}
+		return n
+	}
 	half := len(word) / 2 // so that the count does not count itself
 	out := b.run(fmt.Sprintf(`w=%s; w=${w}%s; n=0
 for p in /proc/[0-9]*; do case $(tr '\0' ' ' <$p/cmdline) in *"$w"*) n=$((n+1));; esac; done 2>/dev/null; echo $n`, word[:half], word[half:]))
