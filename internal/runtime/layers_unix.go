@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -18,6 +19,8 @@ type layers struct {
 	dir  string
 	made bool // the directory itself is ours
 	lock *os.File
+	keep func(id string) bool
+	log  *slog.Logger
 }
 
 const (
@@ -27,9 +30,10 @@ const (
 )
 
 // openLayers takes the directory, and removes what a runtime that was killed
-// has left in it.
-func openLayers(dir string) (*layers, error) {
-	l := &layers{dir: dir}
+// has left in it and nobody keeps.
+func openLayers(cfg Config) (*layers, error) {
+	dir := cfg.Dir
+	l := &layers{dir: dir, keep: cfg.Keep, log: cfg.Logger}
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		l.made = true
 	}
@@ -41,10 +45,11 @@ func openLayers(dir string) (*layers, error) {
 		return nil, fmt.Errorf("runtime directory: %w", err)
 	}
 	l.lock = lock
+	// What cannot be removed harms nobody: ids are not used again.
 	if err := l.clear(); err != nil {
-		return nil, errors.Join(fmt.Errorf("remove old sandboxes: %w", err), lock.Close())
+		l.log.Warn("files of old sandboxes are left", "dir", dir, "error", err)
 	}
-	if err := os.Mkdir(l.path(""), 0o700); err != nil {
+	if err := os.MkdirAll(l.path(""), 0o700); err != nil {
 		return nil, errors.Join(fmt.Errorf("runtime directory: %w", err), lock.Close())
 	}
 	return l, nil
@@ -86,8 +91,29 @@ func (l *layers) template() string {
 	return filepath.Join(l.dir, templateName)
 }
 
+// clear removes all files but those that are to be kept.
 func (l *layers) clear() error {
-	return errors.Join(RemoveTree(l.path("")), RemoveTree(l.template()))
+	errs := []error{RemoveTree(l.template())}
+	entries, err := os.ReadDir(l.path(""))
+	if !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	for _, entry := range entries {
+		if !l.keeps(entry.Name()) {
+			errs = append(errs, RemoveTree(l.path(entry.Name())))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.Remove(l.path("")); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+func (l *layers) keeps(id string) bool {
+	return l.keep != nil && idPattern.MatchString(id) && l.keep(id)
 }
 
 func (l *layers) remove(id string) error {

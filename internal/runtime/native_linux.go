@@ -46,11 +46,11 @@ func newNative(cfg Config) (Runtime, error) {
 }
 
 func openNative(cfg Config, withCgroups bool) (*native, error) {
-	layers, err := openLayers(cfg.Dir)
+	layers, err := openLayers(cfg)
 	if err != nil {
 		return nil, err
 	}
-	n := &native{registry: newRegistry(), log: cfg.Logger, layers: layers}
+	n := &native{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers}
 	err = n.detect(withCgroups)
 	if err == nil {
 		err = n.try()
@@ -195,7 +195,15 @@ func (n *native) makeLayer(id string) error {
 	return nil
 }
 
-// Close closes every sandbox that is left and removes the runtime's files.
+// Reopen returns a sandbox that an earlier runtime has kept.
+func (n *native) Reopen(spec Spec) (Sandbox, error) {
+	return n.reopen(spec, spec.Image.home(), n.layers, func(ctx context.Context, s *leftSandbox, into CaptureSpec) (Captured, error) {
+		return n.capture(ctx, s.id, s, into)
+	})
+}
+
+// Close closes every sandbox that is left and removes the runtime's files, but
+// those that are kept.
 func (n *native) Close() error {
 	first, err := n.close()
 	if !first {

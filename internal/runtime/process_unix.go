@@ -45,11 +45,11 @@ type launcher interface {
 }
 
 func newProcess(cfg Config) (Runtime, error) {
-	layers, err := openLayers(cfg.Dir)
+	layers, err := openLayers(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &processRuntime{registry: newRegistry(), log: cfg.Logger, layers: layers}, nil
+	return &processRuntime{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers}, nil
 }
 
 // Isolation reports what is in force.
@@ -92,7 +92,16 @@ func (r *processRuntime) Create(ctx context.Context, spec Spec) (Sandbox, error)
 	return box, nil
 }
 
-// Close closes every sandbox that is left and removes the runtime's files.
+// Reopen returns a sandbox that an earlier runtime has kept.
+func (r *processRuntime) Reopen(spec Spec) (Sandbox, error) {
+	home := filepath.Join(r.layers.path(spec.ID), processHome)
+	return r.reopen(spec, home, r.layers, func(ctx context.Context, s *leftSandbox, into CaptureSpec) (Captured, error) {
+		return r.capture(ctx, s.id, s, s.mounts, into)
+	})
+}
+
+// Close closes every sandbox that is left and removes the runtime's files, but
+// those that are kept.
 func (r *processRuntime) Close() error {
 	first, err := r.close()
 	if !first {

@@ -17,6 +17,7 @@ type registry struct {
 	kept    map[string]*owner
 	busy    sync.WaitGroup // creates
 	readers map[string]*reader
+	keeps   func(id string) bool // whose files outlive the runtime
 }
 
 // owner is a stopped sandbox, whose files are kept.
@@ -25,8 +26,8 @@ type owner struct {
 	closed bool // it was closed while a later one was taking its files over
 }
 
-func newRegistry() *registry {
-	return &registry{running: make(map[string]Sandbox), kept: make(map[string]*owner), readers: make(map[string]*reader)}
+func newRegistry(keeps func(id string) bool) *registry {
+	return &registry{keeps: keeps, running: make(map[string]Sandbox), kept: make(map[string]*owner), readers: make(map[string]*reader)}
 }
 
 // reserve begins a create. It ends with add or abort.
@@ -85,6 +86,21 @@ func (r *registry) stopped(id string, box Sandbox) {
 	}
 }
 
+// reopened enters a sandbox of an earlier runtime, as a stopped one.
+func (r *registry) reopened(id string, box Sandbox) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	_, running := r.running[id]
+	if running || r.kept[id] != nil {
+		return fs.ErrExist
+	}
+	r.kept[id] = &owner{box: box}
+	return nil
+}
+
 // release removes the files of a stopped sandbox, unless they are another's
 // by now, or went with the runtime.
 func (r *registry) release(id string, box Sandbox, remove func(id string) error) error {
@@ -122,17 +138,27 @@ func (r *registry) close() (bool, error) {
 		return false, nil
 	}
 	r.mu.Lock()
-	var left []Sandbox
-	for _, box := range r.running {
+	left := map[string]Sandbox{}
+	for id, box := range r.running {
 		if box != nil {
-			left = append(left, box)
+			left[id] = box
 		}
 	}
 	r.mu.Unlock()
-	errs := make([]error, len(left))
+	var mu sync.Mutex
+	var errs []error
 	var closing sync.WaitGroup
-	for i, box := range left {
-		closing.Go(func() { errs[i] = box.Close() })
+	for id, box := range left {
+		end := box.Close
+		if r.keeps(id) {
+			end = box.Stop
+		}
+		closing.Go(func() {
+			err := end()
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
 	}
 	closing.Wait()
 	r.endAllReads()

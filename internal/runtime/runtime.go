@@ -38,7 +38,12 @@ type Config struct {
 	// Minimum is the weakest step that New accepts; empty is
 	// IsolationLandlock, or Isolation if that is given.
 	Minimum Isolation
-	// Logger receives debug events; nil discards them.
+	// Keep says, when the runtime opens and when it closes, which sandboxes'
+	// files stay in Dir; those of others are removed. Nil keeps none. What it
+	// answers must not wait for the runtime.
+	Keep func(id string) bool
+	// Logger receives debug events, and warnings of files that could not be
+	// removed; nil discards them.
 	Logger *slog.Logger
 }
 
@@ -49,7 +54,13 @@ type Runtime interface {
 	// Create starts a sandbox, empty or with the files of a snapshot, and returns when it can run commands.
 	// The context bounds the start only.
 	Create(ctx context.Context, spec Spec) (Sandbox, error)
-	// Close closes every sandbox that is left and removes the runtime's files.
+	// Reopen returns a stopped sandbox whose files an earlier runtime has kept
+	// in the directory: it can be captured and closed, and started again by a
+	// Create with the same spec. The error matches fs.ErrNotExist when there
+	// are none, and fs.ErrExist when the sandbox is known already.
+	Reopen(spec Spec) (Sandbox, error)
+	// Close closes every sandbox that is left and removes the runtime's files,
+	// but those that are to be kept.
 	Close() error
 }
 

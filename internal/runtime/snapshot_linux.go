@@ -18,9 +18,14 @@ import (
 
 // Capture copies the sandbox's layer.
 func (s *sandbox) Capture(ctx context.Context, spec CaptureSpec) (Captured, error) {
-	ctx, done, err := s.rt.read(ctx, s.id, s)
+	return s.rt.capture(ctx, s.id, s, spec)
+}
+
+// capture copies the layer of a sandbox that runs or was stopped.
+func (n *native) capture(ctx context.Context, id string, box Sandbox, spec CaptureSpec) (Captured, error) {
+	ctx, done, err := n.read(ctx, id, box)
 	if err != nil {
-		return Captured{}, captureError(ctx, s.id, err)
+		return Captured{}, captureError(ctx, id, err)
 	}
 	defer done()
 	var identity []string
@@ -29,14 +34,14 @@ func (s *sandbox) Capture(ctx context.Context, spec CaptureSpec) (Captured, erro
 	}
 	var stats treecopy.Stats
 	err = whole(spec.Dir, func(temp string) (err error) {
-		layer := s.rt.layers.path(s.id)
-		stats, err = copyParts(ctx, s.rt.copyTree, s.rt.ids.own, treecopy.Options{Limit: spec.Limit, Whiteouts: true}, []part{
+		layer := n.layers.path(id)
+		stats, err = copyParts(ctx, n.copyTree, n.ids.own, treecopy.Options{Limit: spec.Limit, Whiteouts: true}, []part{
 			{src: filepath.Join(layer, snapshotRoot), dst: filepath.Join(temp, snapshotRoot), skip: identity},
 			{src: filepath.Join(layer, snapshotUsr), dst: filepath.Join(temp, snapshotUsr)},
 		})
 		return err
 	})
-	return Captured(stats), captureError(ctx, s.id, err)
+	return Captured(stats), captureError(ctx, id, err)
 }
 
 // fill makes the layer of a sandbox that begins with a snapshot, unless it has

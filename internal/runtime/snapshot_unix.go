@@ -93,22 +93,27 @@ func whole(dir string, fill func(partial string) error) error {
 
 // Capture copies the sandbox's files.
 func (b *processBox) Capture(ctx context.Context, spec CaptureSpec) (Captured, error) {
-	ctx, done, err := b.rt.read(ctx, b.id, b)
+	return b.rt.capture(ctx, b.id, b, b.mounts, spec)
+}
+
+// capture copies the files of a sandbox that runs or was stopped.
+func (r *processRuntime) capture(ctx context.Context, id string, box Sandbox, mounts []Mount, spec CaptureSpec) (Captured, error) {
+	ctx, done, err := r.read(ctx, id, box)
 	if err != nil {
-		return Captured{}, captureError(ctx, b.id, err)
+		return Captured{}, captureError(ctx, id, err)
 	}
 	defer done()
 	var skip []string
-	for _, m := range b.mounts {
+	for _, m := range mounts {
 		skip = append(skip, strings.TrimPrefix(m.Target, "/"))
 	}
 	var stats treecopy.Stats
 	err = whole(spec.Dir, func(temp string) (err error) {
-		parts := []part{{src: b.dir, dst: filepath.Join(temp, snapshotRoot), skip: skip}}
+		parts := []part{{src: r.layers.path(id), dst: filepath.Join(temp, snapshotRoot), skip: skip}}
 		stats, err = copyParts(ctx, treecopy.Copy, nobody, treecopy.Options{Limit: spec.Limit}, parts)
 		return err
 	})
-	return Captured(stats), captureError(ctx, b.id, err)
+	return Captured(stats), captureError(ctx, id, err)
 }
 
 // nobody leaves a file to who made it.

@@ -15,6 +15,9 @@ func RemoveTree(dir string) error { return os.RemoveAll(dir) }
 // RemoveSnapshot removes what no runtime here has made.
 func RemoveSnapshot(dir string) error { return os.RemoveAll(dir) }
 
+// Sync does nothing where there is no runtime.
+func Sync(string) error { return nil }
+
 func newProcess(Config) (Runtime, error) {
 	return nil, fmt.Errorf("%w: there is no runtime for %s", ErrUnsupported, runtime.GOOS)
 }
