@@ -25,6 +25,7 @@ type box struct {
 	ttl, idle  int // seconds, 0 is off
 	afterStop  int // likewise, from a stop to deletion
 	stopped    time.Time
+	cutOff     bool // it was stopped by the end of its server
 	sizes      sizes
 	amounts    amounts
 	proxy      gen.ProxyConfig
@@ -32,7 +33,8 @@ type box struct {
 	shares     map[int]*share // ports that are shared
 	volumes    []attachment
 	root       rootImage
-	held       *image.Handle // nil over the host's /usr, and before the first start
+	files      runtime.Isolation // what its files are for, empty before there are any
+	held       *image.Handle     // nil over the host's /usr, and before the first start
 
 	active time.Time // when a command or a file access last ended
 	busy   int       // how many are going on
@@ -83,7 +85,7 @@ func (e *engine) templateName(b *box) string {
 
 // start begins a start. mu is held.
 func (e *engine) start(b *box, timeout time.Duration) *transition {
-	b.status, b.message, b.stopped = gen.StatusProvisioning, "", time.Time{}
+	b.status, b.message, b.stopped, b.cutOff = gen.StatusProvisioning, "", time.Time{}, false
 	spec := runtime.Spec{
 		ID: b.id, HostNetwork: e.cfg.HostNetwork, Base: e.base(e.snapshotOf(b)),
 		Mounts: e.runtimeMounts(e.templates.byID[b.templateID], b.volumes),
@@ -92,15 +94,30 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 	l := launch{spec: spec, image: e.asking(b.root), user: b.traits.runs.User, proxy: cloneProxy(b.proxy)}
 	ctx, cancel := context.WithCancel(e.ctx)
 	b.boot = cancel
+	copies := spec.Base != "" && b.files == ""
 	b.last = e.begin(b.last, func() error {
 		defer cancel()
+		defer e.saveQuietly()
 		ctx, stop := context.WithTimeout(ctx, timeout)
 		defer stop()
-		sb, held, err := e.create(ctx, l)
+		sb, held, err := e.createAmong(ctx, l, copies)
 		e.keepImage(b, held)
 		return e.started(b, sb, err) //nolint:contextcheck // the sandbox outlives its start
 	})
 	return b.last
+}
+
+// createAmong is create, with its copying among the few copies that go on.
+func (e *engine) createAmong(ctx context.Context, l launch, copies bool) (runtime.Sandbox, *image.Handle, error) {
+	if copies {
+		select {
+		case e.copies <- struct{}{}:
+			defer func() { <-e.copies }()
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+	return e.create(ctx, l)
 }
 
 // keepImage makes an image a sandbox's, as long as it is there.
@@ -120,7 +137,7 @@ func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
 	if err == nil {
 		if err = e.settle(b, sb); err != nil {
 			e.mu.Unlock()
-			e.closeSandbox(b.id, sb)
+			e.giveUp(b, sb)
 			e.mu.Lock()
 		}
 	}
@@ -134,10 +151,11 @@ func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
 		b.status, b.message = gen.StatusFailed, startProblem(err).message
 		e.log.Warn("sandbox did not start", "sandbox", b.id, "error", err)
 	}
+	e.boxes.mark(b)
 	closed := e.closed
 	e.mu.Unlock()
 	if err == nil && closed {
-		e.closeSandbox(b.id, sb)
+		e.giveUp(b, sb)
 	}
 	switch {
 	case closed:
@@ -147,6 +165,26 @@ func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
 	}
 	return err
 }
+
+// giveUp ends a sandbox that started and is of no use. Files that it had before
+// stay, for the next start.
+func (e *engine) giveUp(b *box, sb runtime.Sandbox) {
+	e.mu.Lock()
+	had := b.files != "" && !e.removed(b)
+	if had {
+		b.sb = sb // whose files they are now
+	}
+	e.mu.Unlock()
+	if !had {
+		e.closeSandbox(b.id, sb)
+	} else if err := sb.Stop(); err != nil {
+		e.log.Warn("sandbox did not stop", "sandbox", b.id, "error", err)
+	}
+}
+
+// removed reports whether nobody closes what a sandbox has from now on. mu is
+// held.
+func (e *engine) removed(b *box) bool { return e.boxes.byID[b.id] != b }
 
 var errDeletedMeanwhile = &apiError{status: 409, code: codeConflict, message: "the sandbox was deleted while it started"}
 
@@ -164,7 +202,7 @@ func (e *engine) adopt(b *box, sb runtime.Sandbox) *transition {
 
 // ready puts a started sandbox into service. mu is held and the engine is open.
 func (e *engine) ready(b *box, sb runtime.Sandbox) {
-	b.sb, b.status, b.message = sb, gen.StatusReady, ""
+	b.sb, b.status, b.message, b.files = sb, gen.StatusReady, "", e.rt.Isolation()
 	b.active = time.Now()
 	b.run, b.halt = context.WithCancel(e.ctx)
 	b.commands = e.newCommands(b)
@@ -198,9 +236,13 @@ func (e *engine) stop(b *box) *transition {
 	e.fillAll()
 	end := b.sb.Stop
 	if b.traits.transient {
-		end = b.sb.Close
+		end, b.files = b.sb.Close, ""
 	}
-	b.last = e.begin(b.last, end)
+	e.boxes.mark(b)
+	b.last = e.begin(b.last, func() error {
+		defer e.saveQuietly()
+		return end()
+	})
 	return b.last
 }
 
@@ -211,6 +253,7 @@ func (e *engine) remove(b *box) *transition {
 		return b.last
 	}
 	b.status, b.message = gen.StatusDeleting, ""
+	e.boxes.mark(b)
 	b.disarm()
 	if b.boot != nil {
 		b.boot()
@@ -219,6 +262,7 @@ func (e *engine) remove(b *box) *transition {
 		b.halt()
 	}
 	b.last = e.begin(b.last, func() error {
+		e.saveQuietly() // a record without files is worse than files without a record
 		e.mu.Lock()
 		sb, held := b.sb, b.held
 		b.held = nil
@@ -229,7 +273,8 @@ func (e *engine) remove(b *box) *transition {
 		release(held)
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.boxes.remove(b)
+		e.boxes.drop(b)
+		b.unshareAll()
 		e.fillAll()
 		return nil
 	})

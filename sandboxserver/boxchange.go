@@ -13,7 +13,7 @@ import (
 
 func (e *engine) updateBox(ctx context.Context, name string, req gen.SandboxUpdate) (view gen.Sandbox, err error) {
 	var rerouted func(context.Context) error
-	if err := e.look(func() error {
+	if err := e.do(func() error {
 		b, err := e.boxes.find(name)
 		if err != nil {
 			return err
@@ -43,7 +43,7 @@ func (e *engine) updateBox(ctx context.Context, name string, req gen.SandboxUpda
 		}
 		b.proxy, b.sizes, b.amounts = proxy, size, counted
 		b.apply(req)
-		b.updated = time.Now().UTC()
+		e.boxes.changed(b)
 		e.arm(b)
 		rerouted = e.reroute(b)
 		view = e.boxView(b)
@@ -108,7 +108,7 @@ func (e *engine) resizedBox(b *box, req gen.SandboxUpdate) (sizes, amounts, erro
 
 // startBox begins to start a stopped or failed sandbox.
 func (e *engine) startBox(name string) (view gen.Sandbox, err error) {
-	return view, e.look(func() error {
+	return view, e.do(func() error {
 		b, err := e.boxes.find(name)
 		if err != nil {
 			return err
@@ -129,7 +129,10 @@ func (e *engine) restart(b *box) (*transition, error) {
 	if err := e.used().amountQuota(e.cfg.Limits, b.amounts.cpu, b.amounts.memory); err != nil {
 		return nil, err
 	}
-	b.updated = time.Now().UTC()
+	if b.files != "" && b.files != e.rt.Isolation() {
+		return nil, problem(400, codeInvalidRequest, "sandbox %q cannot be started: %s", b.name, e.otherFiles(b))
+	}
+	e.boxes.changed(b)
 	return e.start(b, e.cfg.StartTimeout), nil
 }
 
@@ -144,13 +147,16 @@ func (e *engine) stopBox(ctx context.Context, name string) error {
 		if b.status != gen.StatusReady {
 			return problem(400, codeInvalidRequest, "sandbox %q is %s: only a ready one can be stopped", b.name, b.status)
 		}
-		b.updated = time.Now().UTC()
+		e.boxes.changed(b)
 		stopped = e.stop(b)
 		return nil
 	}); err != nil {
 		return err
 	}
-	return stopped.wait(ctx)
+	if err := stopped.wait(ctx); err != nil {
+		return err
+	}
+	return e.save()
 }
 
 // findRoute finds a sandbox by name or id, or by the name a router gives it.

@@ -36,11 +36,17 @@ func (e *engine) createBox(ctx context.Context, req gen.CreateSandbox) (view gen
 			view = e.boxView(b)
 		}
 		return err
-	}); err != nil || !wait {
+	}); err != nil {
 		return view, err
+	}
+	if !wait {
+		return view, e.save()
 	}
 	if err := starting.wait(ctx); err != nil {
 		return view, e.failedCreate(ctx, b, err)
+	}
+	if err := e.save(); err != nil {
+		return view, err
 	}
 	return view, e.look(func() error { view = e.boxView(b); return nil })
 }
@@ -298,7 +304,10 @@ func (e *engine) deleteBox(ctx context.Context, name string) error {
 	}); err != nil {
 		return err
 	}
-	return gone.wait(ctx)
+	if err := gone.wait(ctx); err != nil {
+		return err
+	}
+	return e.save()
 }
 
 func (e *engine) deleteBoxes(ctx context.Context, names []string) (gen.BatchDeleteResult, error) {
@@ -324,5 +333,5 @@ func (e *engine) deleteBoxes(ctx context.Context, names []string) (gen.BatchDele
 		}
 		batched(&out, name, problems[i])
 	}
-	return out, nil
+	return out, e.save()
 }

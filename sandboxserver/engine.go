@@ -27,7 +27,7 @@ const closeTimeout = 15 * time.Second
 // One mutex guards all of it, because almost every rule spans kinds. It is
 // never held over a call of the runtime: those run as tasks.
 type engine struct {
-	rt      runtime.Runtime
+	rt      runtime.Runtime // set once
 	log     *slog.Logger
 	cfg     Config
 	dir     string
@@ -58,9 +58,9 @@ type engine struct {
 	builtin    *snapshot
 }
 
-func newEngine(cfg Config, rt runtime.Runtime, gateway *egress.Gateway, dir string) *engine {
+func newEngine(cfg Config, gateway *egress.Gateway, dir string) *engine {
 	e := &engine{
-		rt: rt, features: runtime.FeaturesOf(rt), gateway: gateway, log: cfg.Logger, cfg: cfg, dir: dir,
+		gateway: gateway, log: cfg.Logger, cfg: cfg, dir: dir,
 		output:    session.NewBudget(outputBudget),
 		warmUp:    make(chan struct{}, 4),
 		copies:    make(chan struct{}, 4),
@@ -158,9 +158,7 @@ func (e *engine) begin(before *transition, f func() error) *transition {
 func (e *engine) close() error {
 	e.mu.Lock()
 	e.closed = true
-	for _, b := range e.boxes.all() {
-		b.disarm()
-	}
+	e.rest()
 	for _, p := range e.pools.all() {
 		p.stopRetry()
 	}
@@ -168,10 +166,13 @@ func (e *engine) close() error {
 	e.cancel()
 	ended := make(chan error, 1)
 	go func() {
-		err := e.rt.Close()
+		var err error
+		if e.rt != nil {
+			err = e.rt.Close()
+		}
 		e.gateway.Close()
 		e.tasks.Wait()
-		ended <- errors.Join(err, e.closeImages())
+		ended <- errors.Join(err, e.closeImages(), e.closeRecords())
 	}()
 	select {
 	case err := <-ended:

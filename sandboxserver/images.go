@@ -228,10 +228,15 @@ func ports(exposed []string) []int {
 	return list
 }
 
-// holdRoot keeps the image of a snapshot that was there before, if it is
-// there. If not it is pulled again when it is needed.
-func (e *engine) holdRoot(s *snapshot) {
-	if e.images != nil && s.root.Digest != "" {
-		s.held, _ = e.images.Acquire(e.ctx, s.root.Digest)
+// heldImage keeps an image that was pulled before, if it is there. If not it
+// is pulled again when it is needed, and nil here.
+func (e *engine) heldImage(r rootImage) *image.Handle {
+	if e.images == nil || r.Digest == "" {
+		return nil
 	}
+	held, err := e.images.Acquire(e.ctx, r.Digest)
+	if err != nil {
+		return nil
+	}
+	return held
 }

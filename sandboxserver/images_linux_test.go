@@ -256,7 +256,7 @@ func TestSnapshotImage(t *testing.T) {
 	captured := b.built(decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/first/snapshot", map[string]any{"name": "mine"})))
 	shelf.push(t, "app:1", v1.Config{}, map[string]string{"file": "new"})
 	for _, stage := range []string{"at once", "after a restart"} {
-		b.box(map[string]any{"snapshot_id": captured.ID, "name": "copy"})
+		b.box(map[string]any{"snapshot_id": captured.ID, "name": "copy " + stage})
 		got := b.latest()
 		if got.Base == "" || got.Image == nil || got.Image.Layers[0] != first.Layers[0] {
 			t.Errorf("%s: base %q, image %+v", stage, got.Base, got.Image)

@@ -9,9 +9,9 @@ import (
 
 // openRuntime starts the runtime and refuses one that isolates too little. It
 // keeps its files in dir.
-func openRuntime(cfg Config, dir string) (runtime.Runtime, error) {
+func openRuntime(cfg Config, dir string, keep func(id string) bool) (runtime.Runtime, error) {
 	rt, err := runtime.New(runtime.Config{
-		Dir: dir, Isolation: runtime.Isolation(cfg.Isolation), Minimum: runtime.Isolation(cfg.MinIsolation), Logger: cfg.Logger,
+		Dir: dir, Keep: keep, Isolation: runtime.Isolation(cfg.Isolation), Minimum: runtime.Isolation(cfg.MinIsolation), Logger: cfg.Logger,
 	})
 	weak, isWeak := errors.AsType[*runtime.WeakError](err)
 	switch {

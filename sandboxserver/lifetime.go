@@ -40,7 +40,10 @@ func (b *box) due(now time.Time) (ending, time.Time) {
 			what, at = endDelete, end
 		}
 	}
-	if b.idle == 0 || b.status != gen.StatusReady {
+	// The idle time of one that its server cut off goes on, if it ends with
+	// the sandbox.
+	idles := b.status == gen.StatusReady || b.cutOff && b.status == gen.StatusStopped && b.templateID != ""
+	if b.idle == 0 || !idles {
 		return what, at
 	}
 	since := b.active

@@ -24,7 +24,8 @@ func onFakeClock(t *testing.T, test func(t *testing.T, e *engine, fake *fakeRunt
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := newEngine(cfg, fake, gateway, t.TempDir())
+		e := newEngine(cfg, gateway, t.TempDir())
+		e.rt = fake
 		test(t, e, fake)
 		if err := e.close(); err != nil {
 			t.Error(err)

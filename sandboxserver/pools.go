@@ -156,7 +156,8 @@ func (e *engine) updatePool(name string, req gen.PoolUpdate) (view gen.Pool, err
 		if err := e.pools.rename(p, req.Name); err != nil {
 			return err
 		}
-		p.replicas, p.updated = replicas, time.Now().UTC()
+		p.replicas = replicas
+		e.pools.changed(p)
 		e.shrink(p)
 		e.fillAll()
 		view = e.poolView(p)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,33 +16,20 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/quantity"
 )
 
-const (
-	recordsName    = "state.json"
-	recordsVersion = 1
-)
-
-// records keeps volumes, templates, pools, registries and snapshots in one
-// file, which is replaced as a whole, so that nothing half-written is ever
-// read. It holds the secrets of registries, proxy configurations and snapshots
-// and is readable to its owner only.
+// records writes down what outlives the server. Changes mark what they change
+// while they hold the engine; whoever saves next writes all that is marked in
+// one transaction. So those who wait behind a write share the next one, and
+// nobody holds the engine while the disk works.
 type records struct {
-	file string
-	mu   sync.Mutex // orders writes; taken before the engine's
-}
-
-type savedState struct {
-	Version   int             `json:"version"`
-	Volumes   []savedVolume   `json:"volumes"`
-	Templates []savedTemplate `json:"templates"`
-	Pools     []savedPool     `json:"pools"`
-
-	Registries []savedRegistry `json:"registries"`
-	Snapshots  []savedSnapshot `json:"snapshots,omitzero"`
+	file  *stateFile
+	mu    sync.Mutex            // orders writes; taken before the engine's
+	write func(...change) error // with mu held
 }
 
 type savedMeta struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
+	Seq     uint64    `json:"seq"`
 	Created time.Time `json:"created_at"`
 	Updated time.Time `json:"updated_at"`
 }
@@ -76,17 +64,26 @@ type savedPool struct {
 	Replicas   int    `json:"replicas"`
 }
 
-func (m *meta) saved() savedMeta { return savedMeta{m.id, m.name, m.created, m.updated} }
+func (m *meta) saved() savedMeta { return savedMeta{m.id, m.name, m.seq, m.created, m.updated} }
 
-// restored gives a thing back its identity; those saved first come first. mu
-// is held.
+// restored gives a thing back its identity. mu is held.
 func (e *engine) restored(m savedMeta) meta {
-	e.seq++
-	return meta{id: m.ID, name: m.Name, seq: e.seq, created: m.Created, updated: m.Updated}
+	e.seq = max(e.seq, m.Seq)
+	return meta{id: m.ID, name: m.Name, seq: m.Seq, created: m.Created, updated: m.Updated}
 }
 
-// save writes everything that outlives the server. The engine is not locked
-// while it writes.
+// keepRecords begins to mark changes.
+func (e *engine) keepRecords(file *stateFile) {
+	e.records = &records{file: file, write: file.write}
+	for _, marks := range []*map[string]bool{
+		&e.volumes.marks, &e.registries.marks, &e.snapshots.marks, &e.templates.marks, &e.pools.marks, &e.boxes.marks,
+	} {
+		*marks = map[string]bool{}
+	}
+}
+
+// save writes everything that has changed, and returns when it is on the disk.
+// The engine is not locked while it writes.
 func (e *engine) save() error {
 	if e.records == nil {
 		return nil
@@ -94,40 +91,90 @@ func (e *engine) save() error {
 	e.records.mu.Lock()
 	defer e.records.mu.Unlock()
 	e.mu.Lock()
-	state := e.state()
+	changes, err := e.changes()
 	e.mu.Unlock()
-	if err := e.records.write(state); err != nil {
+	if err == nil && len(changes) > 0 {
+		err = e.records.write(changes...)
+	}
+	if err != nil {
+		e.mu.Lock()
+		e.markAgain(changes)
+		e.mu.Unlock()
 		return internalError("the change is made, but could not be saved", err)
 	}
 	return nil
 }
 
-func (e *engine) state() savedState {
-	s := savedState{Version: recordsVersion}
-	for _, v := range e.volumes.all() {
-		s.Volumes = append(s.Volumes, savedVolume{v.saved(), v.size, v.description, maps.Clone(v.labels)})
+// saveQuietly is save for changes that nobody waits for.
+func (e *engine) saveQuietly() {
+	if err := e.save(); err != nil {
+		e.log.Warn("changes could not be saved", "error", err)
 	}
-	for _, r := range e.registries.all() {
-		s.Registries = append(s.Registries, savedRegistry{r.saved(), r.url, r.username, r.password})
-	}
-	for _, one := range e.snapshots.all() {
-		s.Snapshots = append(s.Snapshots, one.saved())
-	}
-	for _, t := range e.templates.all() {
-		s.Templates = append(s.Templates, savedTemplate{t.saved(), t.image, t.resources, t.volumes, t.proxy, t.registryID})
-	}
-	for _, p := range e.pools.all() {
-		s.Pools = append(s.Pools, savedPool{p.saved(), p.templateID, p.replicas})
-	}
-	return s
 }
 
-func (r *records) write(state savedState) error {
-	data, err := json.MarshalIndent(state, "", "  ")
-	if err != nil {
-		return err
+// closeRecords saves what is left to save, and gives the store up.
+func (e *engine) closeRecords() error {
+	if e.records == nil {
+		return nil
 	}
-	return replaceFile(r.file, data)
+	return errors.Join(e.save(), e.records.file.close())
+}
+
+// changes takes what is marked. mu is held.
+func (e *engine) changes() ([]change, error) {
+	var c collector
+	collect(&c, kindVolume, e.volumes, func(v *volume) any {
+		return savedVolume{v.saved(), v.size, v.description, maps.Clone(v.labels)}
+	})
+	collect(&c, kindRegistry, e.registries, func(r *registry) any {
+		return savedRegistry{r.saved(), r.url, r.username, r.password}
+	})
+	collect(&c, kindSnapshot, e.snapshots, func(s *snapshot) any { return s.saved() })
+	collect(&c, kindTemplate, e.templates, func(t *template) any {
+		return savedTemplate{t.saved(), t.image, t.resources, t.volumes, t.proxy, t.registryID}
+	})
+	collect(&c, kindPool, e.pools, func(p *pool) any { return savedPool{p.saved(), p.templateID, p.replicas} })
+	collect(&c, kindSandbox, e.boxes, func(b *box) any {
+		if b.status == gen.StatusDeleting {
+			return nil // before its files go
+		}
+		return b.saved()
+	})
+	return c.changes, c.err
+}
+
+// collector gathers changes, all of them also when one cannot be written.
+type collector struct {
+	changes []change
+	err     error
+}
+
+func collect[T entity](c *collector, kind string, s store[T], saved func(T) any) {
+	for id := range s.marks {
+		one := change{kind: kind, id: id}
+		if t, ok := s.byID[id]; ok {
+			if record := saved(t); record != nil {
+				data, err := json.Marshal(record)
+				if err != nil {
+					c.err = errors.Join(c.err, fmt.Errorf("%s %s: %w", kind, id, err))
+				}
+				one.data = data
+			}
+		}
+		c.changes = append(c.changes, one)
+	}
+	clear(s.marks)
+}
+
+// markAgain is for changes that were not written. mu is held.
+func (e *engine) markAgain(changes []change) {
+	marks := map[string]map[string]bool{
+		kindVolume: e.volumes.marks, kindRegistry: e.registries.marks, kindSnapshot: e.snapshots.marks,
+		kindTemplate: e.templates.marks, kindPool: e.pools.marks, kindSandbox: e.boxes.marks,
+	}
+	for _, c := range changes {
+		marks[c.kind][c.id] = true
+	}
 }
 
 // replaceFile writes a file that only its owner may read, in place of an old
@@ -152,58 +199,60 @@ func replaceFile(name string, data []byte) (err error) {
 	return os.Rename(tmp.Name(), name)
 }
 
-// restore reads what an earlier server left, and fills its pools again.
-func (e *engine) restore() error {
-	data, err := os.ReadFile(e.records.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var state savedState
-	if err := json.Unmarshal(data, &state); err != nil {
-		return fmt.Errorf("%s: %w", e.records.file, err)
-	}
-	if state.Version != recordsVersion {
-		return fmt.Errorf("%s has version %d, this program knows %d", e.records.file, state.Version, recordsVersion)
-	}
-	return e.look(func() error { return e.enter(state) })
+// restore reads what an earlier server left.
+func (e *engine) restore(f *stateFile) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return errors.Join(
+		load(f, kindVolume, e.enterVolume),
+		load(f, kindRegistry, func(s savedRegistry) error {
+			e.registries.add(&registry{meta: e.restored(s.savedMeta), url: s.URL, username: s.Username, password: s.Password})
+			return nil
+		}),
+		load(f, kindSnapshot, e.enterSavedSnapshot),
+		load(f, kindTemplate, e.enterTemplate),
+		load(f, kindPool, func(s savedPool) error {
+			if e.templates.byID[s.TemplateID] == nil {
+				return errors.New("has a template that is gone")
+			}
+			e.pools.add(e.newPool(e.restored(s.savedMeta), s.TemplateID, s.Replicas))
+			return nil
+		}),
+		load(f, kindSandbox, e.enterSavedBox),
+	)
 }
 
-// enter puts saved things back in the order they depend on each other. mu is
-// held.
-func (e *engine) enter(state savedState) error {
-	for _, s := range state.Volumes {
-		v := &volume{meta: e.restored(s.savedMeta), size: s.Size, description: s.Description, labels: s.Labels}
-		var err error
-		if v.bytes, err = quantity.ParseBytes(s.Size); err != nil {
-			return fmt.Errorf("volume %q: size %w", v.name, err)
+// load decodes the records of a kind.
+func load[T any](f *stateFile, kind string, enter func(T) error) error {
+	var list []T
+	if err := f.each(kind, func(data []byte) error {
+		var one T
+		if err := json.Unmarshal(data, &one); err != nil {
+			return err
 		}
-		if err := makeVolumeDir(e.volumeDir(v.id)); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("volume %q: %w", v.name, err)
-		}
-		e.volumes.add(v)
-	}
-	for _, s := range state.Registries {
-		e.registries.add(&registry{meta: e.restored(s.savedMeta), url: s.URL, username: s.Username, password: s.Password})
-	}
-	if err := e.enterSnapshots(state.Snapshots); err != nil {
+		list = append(list, one)
+		return nil
+	}); err != nil {
 		return err
 	}
-	for _, s := range state.Templates {
-		if err := e.enterTemplate(s); err != nil {
-			return fmt.Errorf("template %q: %w", s.Name, err)
+	for _, one := range list {
+		if err := enter(one); err != nil {
+			return fmt.Errorf("%s: %s: %w", f.name, kind, err)
 		}
 	}
-	for _, s := range state.Pools {
-		if e.templates.byID[s.TemplateID] == nil {
-			return fmt.Errorf("pool %q has a template that is gone", s.Name)
-		}
-		p := e.newPool(e.restored(s.savedMeta), s.TemplateID, s.Replicas)
-		e.pools.add(p)
-		e.fill(p)
+	return nil
+}
+
+func (e *engine) enterVolume(s savedVolume) error {
+	v := &volume{meta: e.restored(s.savedMeta), size: s.Size, description: s.Description, labels: s.Labels}
+	var err error
+	if v.bytes, err = quantity.ParseBytes(s.Size); err != nil {
+		return fmt.Errorf("%q: size %w", v.name, err)
 	}
+	if err := makeVolumeDir(e.volumeDir(v.id)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%q: %w", v.name, err)
+	}
+	e.volumes.add(v)
 	return nil
 }
 
@@ -216,15 +265,13 @@ func (e *engine) enterTemplate(s savedTemplate) error {
 	t.amounts.cpu, err1 = quantity.ParseMillicores(s.Resources.CPU)
 	t.amounts.memory, err2 = quantity.ParseBytes(s.Resources.Memory)
 	if err := errors.Join(err1, err2); err != nil {
-		return err
+		return fmt.Errorf("%q: %w", t.name, err)
 	}
-	for _, m := range t.volumes {
-		if e.volumes.byID[m.VolumeID] == nil {
-			return errors.New("mounts a volume that is gone")
-		}
+	if slices.ContainsFunc(t.volumes, func(m mount) bool { return e.volumes.byID[m.VolumeID] == nil }) {
+		return fmt.Errorf("%q mounts a volume that is gone", t.name)
 	}
 	if t.registryID != "" && e.registries.byID[t.registryID] == nil {
-		return errors.New("has a registry that is gone")
+		return fmt.Errorf("%q has a registry that is gone", t.name)
 	}
 	e.templates.add(t)
 	return nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
 )
@@ -123,7 +122,7 @@ func (e *engine) updateRegistry(name string, req gen.RegistryUpdate) (view gen.R
 		}
 		next.meta = r.meta
 		*r = next
-		r.updated = time.Now().UTC()
+		e.registries.changed(r)
 		view = r.view()
 		return nil
 	})

@@ -56,33 +56,52 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandboxserver: data directory: %w", err)
 	}
-	rt := cfg.runtime
-	if rt == nil {
-		rt, err = openRuntime(cfg, filepath.Join(dir, "runtime"))
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.removeTemp())
-	}
-	s.engine = newEngine(cfg, rt, gateway, dir)
-	if err := s.engine.openImages(); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
-	}
-	if s.engine.signer, err = openSigner(dir); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
+	s.engine = newEngine(cfg, gateway, dir)
+	if err := s.openData(); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	s.identity = newIdentity(s.engine.signer, cfg.PublicURL)
+	s.mux = s.routes()
+	cfg.Logger.Debug("sandbox server started", "isolation", runtime.StepOf(s.engine.rt), "dir", dir)
+	return s, nil
+}
+
+// openData opens what is in the data directory. The records come first: they say
+// what of the rest stays.
+func (s *Server) openData() (err error) {
+	e := s.engine
 	if s.temp == "" {
-		s.engine.records = &records{file: filepath.Join(dir, recordsName)}
-		if err := s.engine.restore(); err != nil {
-			return nil, errors.Join(fmt.Errorf("sandboxserver: %w", err), s.Close())
+		file, err := openState(e.dir)
+		if err != nil {
+			return fmt.Errorf("sandboxserver: %w", err)
+		}
+		if err := e.restore(file); err != nil {
+			return fmt.Errorf("sandboxserver: %w", errors.Join(err, file.close()))
+		}
+		e.keepRecords(file)
+	}
+	if e.rt = s.cfg.runtime; e.rt == nil {
+		if e.rt, err = openRuntime(s.cfg, filepath.Join(e.dir, "runtime"), e.keeps); err != nil {
+			return err
 		}
 	}
-	s.mux = s.routes()
-	if missing := runtime.FeaturesOf(rt).Unlimited; len(missing) > 0 {
-		cfg.Logger.Warn("some limits of sandboxes do not hold on this host, and only count against the quotas", "limits", missing)
+	e.features = runtime.FeaturesOf(e.rt)
+	if len(e.features.Unlimited) > 0 {
+		e.log.Warn("some limits of sandboxes do not hold on this host, and only count against the quotas", "limits", e.features.Unlimited)
 	}
-	cfg.Logger.Debug("sandbox server started", "isolation", runtime.StepOf(rt), "dir", dir)
-	return s, nil
+	if err := e.openImages(); err != nil {
+		return fmt.Errorf("sandboxserver: %w", err)
+	}
+	if e.signer, err = openSigner(e.dir); err != nil {
+		return fmt.Errorf("sandboxserver: %w", err)
+	}
+	if e.records == nil {
+		return nil
+	}
+	if err := e.resume(); err != nil {
+		return fmt.Errorf("sandboxserver: %w", err)
+	}
+	return nil
 }
 
 // openDir makes the data directory, readable to its owner only.

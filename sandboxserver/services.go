@@ -52,12 +52,13 @@ func (e *engine) createServiceURL(ctx context.Context, name string, req gen.Crea
 	now := time.Now()
 	expires := now.Add(seconds(cmp.Or(req.ExpiresInSeconds, defaultServiceLifetime))).UTC().Truncate(time.Second)
 	var id string
-	if err := e.look(func() error {
+	if err := e.do(func() error {
 		b, err := e.boxes.find(name)
 		if err != nil {
 			return err
 		}
 		id = b.id
+		e.boxes.mark(b)
 		if login != "" {
 			e.grantLogin(b, req.Port, login, origins)
 			return nil
@@ -145,7 +146,7 @@ func (e *engine) listServiceURLs(name string, p gen.ListServiceURLsParams) (out 
 
 // deleteServiceURLs stops to share one port, or all.
 func (e *engine) deleteServiceURLs(name string, port *int) error {
-	return e.look(func() error {
+	return e.do(func() error {
 		b, err := e.boxes.find(name)
 		switch {
 		case err != nil:
@@ -153,12 +154,17 @@ func (e *engine) deleteServiceURLs(name string, port *int) error {
 		case port != nil:
 			b.unshare(*port)
 		default:
-			for port := range b.shares {
-				b.unshare(port)
-			}
+			b.unshareAll()
 		}
+		e.boxes.mark(b)
 		return nil
 	})
+}
+
+func (b *box) unshareAll() {
+	for port := range b.shares {
+		b.unshare(port)
+	}
 }
 
 // loginTo is the login that a port of a sandbox is shared by now, if it is.

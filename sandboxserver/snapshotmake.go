@@ -8,7 +8,6 @@ import (
 	"maps"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
@@ -56,6 +55,7 @@ func (e *engine) createSnapshot(req gen.CreateSnapshot) (view gen.Snapshot, err 
 func (e *engine) enterSnapshot(s *snapshot) {
 	s.meta = e.newMeta(newID(), s.name)
 	e.snapshots.byID[s.id] = s
+	e.snapshots.mark(s)
 	e.takeTag(s)
 }
 
@@ -66,7 +66,8 @@ func (e *engine) built(s *snapshot, used int64, failure error) error {
 		if s.status != gen.SnapshotBuilding {
 			return nil // deleted meanwhile
 		}
-		s.updated, s.used, s.status = time.Now().UTC(), used, gen.SnapshotReady
+		s.used, s.status = used, gen.SnapshotReady
+		e.snapshots.changed(s)
 		if failure == nil {
 			e.takeTag(s)
 		} else {
@@ -146,7 +147,7 @@ func (e *engine) capturable(b *box) error {
 // describe gives a snapshot what it has of the sandbox. mu is held.
 func (e *engine) describe(s *snapshot, b *box, req gen.CaptureSnapshot) {
 	s.sourceID, s.root = b.id, b.root
-	e.holdRoot(s)
+	s.held = e.heldImage(s.root)
 	s.runs = layered(b.traits.runs, req.RunConfig)
 	if s.carried.has(gen.SnapshotLabels) {
 		inherited := maps.Clone(b.traits.labels)

@@ -32,31 +32,28 @@ func (s *snapshot) saved() savedSnapshot {
 	}
 }
 
-// enterSnapshots puts saved snapshots back. One that was being made when its
+// enterSavedSnapshot puts a saved snapshot back. One that was being made when its
 // server ended, or whose files somebody removed, has failed. mu is held.
-func (e *engine) enterSnapshots(list []savedSnapshot) error {
-	for _, r := range list {
-		s := &snapshot{
-			meta: e.restored(r.savedMeta), tag: r.Tag, wanted: r.Tag, status: r.Status, message: r.Message,
-			description: r.Description, labels: r.Labels, runs: r.Runs, image: r.Image, registryID: r.RegistryID,
-			sourceID: r.SourceID, config: r.Config, disk: r.Disk, used: r.Used, carried: r.Carried, root: r.Root,
-		}
-		switch s.status {
-		case gen.SnapshotFailed, gen.SnapshotDeleting: // without files
-		case gen.SnapshotBuilding:
-			s.status, s.message = gen.SnapshotFailed, "the server ended while the snapshot was made"
-		case gen.SnapshotReady:
-			if dir := e.base(s); dir != "" {
-				if _, err := os.Stat(dir); err != nil {
-					e.log.Warn("files of a snapshot are missing", "snapshot", s.id, "error", err)
-					s.status, s.message = gen.SnapshotFailed, "the files are not in the data directory any more"
-				}
-			}
-		}
-		if s.status == gen.SnapshotReady {
-			e.holdRoot(s)
-		}
-		e.snapshots.byID[s.id] = s
+func (e *engine) enterSavedSnapshot(r savedSnapshot) error {
+	s := &snapshot{
+		meta: e.restored(r.savedMeta), tag: r.Tag, wanted: r.Tag, status: r.Status, message: r.Message,
+		description: r.Description, labels: r.Labels, runs: r.Runs, image: r.Image, registryID: r.RegistryID,
+		sourceID: r.SourceID, config: r.Config, disk: r.Disk, used: r.Used, carried: r.Carried, root: r.Root,
 	}
-	return e.sweepSnapshots()
+	e.snapshots.byID[s.id] = s
+	switch s.status {
+	case gen.SnapshotFailed, gen.SnapshotDeleting: // without files
+	case gen.SnapshotBuilding:
+		s.status, s.message = gen.SnapshotFailed, "the server ended while the snapshot was made"
+	case gen.SnapshotReady:
+		dir := e.base(s)
+		if dir == "" {
+			return nil
+		}
+		if _, err := os.Stat(dir); err != nil {
+			e.log.Warn("files of a snapshot are missing", "snapshot", s.id, "error", err)
+			s.status, s.message = gen.SnapshotFailed, "the files are not in the data directory any more"
+		}
+	}
+	return nil
 }

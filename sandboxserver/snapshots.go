@@ -3,14 +3,11 @@ package sandboxserver
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/image"
@@ -140,8 +137,10 @@ func (e *engine) takeTag(s *snapshot) {
 			return
 		}
 		holder.tag = ""
+		e.snapshots.mark(holder)
 	}
 	s.tag = s.wanted
+	e.snapshots.mark(s)
 }
 
 var snapshotName = regexp.MustCompile(`^[a-z0-9]+(([.]|_{1,2}|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_{1,2}|-+)[a-z0-9]+)*)*$`)
@@ -229,7 +228,8 @@ func (e *engine) deleteSnapshot(ref string) error {
 			return inUse("snapshot", ref, users)
 		}
 		delete(e.snapshots.byID, s.id)
-		s.status, s.tag, s.updated = gen.SnapshotDeleting, "", time.Now().UTC()
+		s.status, s.tag = gen.SnapshotDeleting, ""
+		e.snapshots.changed(s)
 		if s.stop != nil {
 			s.stop()
 		}
@@ -250,20 +250,4 @@ func (e *engine) reclaim(id string) error {
 		return err
 	}
 	return nil
-}
-
-// sweepSnapshots removes files that no snapshot has: of captures that a killed
-// server was at, and of deletions. mu is held.
-func (e *engine) sweepSnapshots() error {
-	entries, err := os.ReadDir(e.snapshotDir(""))
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, entry := range entries {
-		if s := e.snapshots.byID[entry.Name()]; s == nil || s.status != gen.SnapshotReady {
-			errs = append(errs, runtime.RemoveSnapshot(filepath.Join(e.snapshotDir(""), entry.Name())))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	goruntime "runtime"
 	"strings"
 	"testing"
@@ -372,10 +371,10 @@ func TestCaptureNotSaved(t *testing.T) {
 	logged := make(logLines, 100)
 	b := newBench(t, func(c *Config) { c.Dir = dir }, logTo(logged))
 	b.box(map[string]any{"name": "x"})
+	heal := func() {}
+	defer func() { heal() }()
 	b.fake.capture = func(context.Context, runtime.CaptureSpec) (runtime.Captured, error) {
-		b.server.engine.records.mu.Lock()
-		defer b.server.engine.records.mu.Unlock()
-		b.server.engine.records.file = filepath.Join(dir, "none", recordsName)
+		heal = b.failingWrites()
 		return runtime.Captured{}, nil
 	}
 	s := b.captured("x", map[string]any{"name": "s"})

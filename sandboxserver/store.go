@@ -28,6 +28,7 @@ type store[T entity] struct {
 	kind   string
 	byID   map[string]T
 	byName map[string]T
+	marks  map[string]bool // ids of what is to be saved; nil saves nothing
 }
 
 func newStore[T entity](kind string) store[T] {
@@ -61,12 +62,32 @@ func (s store[T]) free(name string) error {
 	return nil
 }
 
+// mark notes a change that is to be saved.
+func (s store[T]) mark(t T) {
+	if s.marks != nil {
+		s.marks[t.self().id] = true
+	}
+}
+
+// changed is mark, and the time of it.
+func (s store[T]) changed(t T) {
+	t.self().updated = time.Now().UTC()
+	s.mark(t)
+}
+
 func (s store[T]) add(t T) {
 	m := t.self()
 	s.byID[m.id], s.byName[m.name] = t, t
+	s.mark(t)
 }
 
 func (s store[T]) remove(t T) {
+	s.drop(t)
+	s.mark(t)
+}
+
+// drop is remove where the records have forgotten it before.
+func (s store[T]) drop(t T) {
 	m := t.self()
 	delete(s.byID, m.id)
 	delete(s.byName, m.name)
@@ -85,6 +106,7 @@ func (s store[T]) rename(t T, name string) error {
 	delete(s.byName, m.name)
 	m.name = name
 	s.byName[name] = t
+	s.mark(t)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/quantity"
@@ -214,7 +213,7 @@ func (e *engine) updateTemplate(name string, req gen.TemplateUpdate) (view gen.T
 		if err := e.templates.rename(t, req.Name); err != nil {
 			return err
 		}
-		t.updated = time.Now().UTC()
+		e.templates.changed(t)
 		view = e.templateView(t)
 		return nil
 	})

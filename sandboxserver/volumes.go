@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/quantity"
@@ -165,7 +164,8 @@ func (e *engine) updateVolume(name string, req gen.VolumeUpdate) (view gen.Volum
 		if req.Labels != nil {
 			v.labels = maps.Clone(req.Labels)
 		}
-		v.size, v.bytes, v.updated = size, bytes, time.Now().UTC()
+		v.size, v.bytes = size, bytes
+		e.volumes.changed(v)
 		view = e.volumeView(v)
 		return nil
 	})

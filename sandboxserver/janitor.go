@@ -1,0 +1,50 @@
+package sandboxserver
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/runtime"
+)
+
+// spillName begins the files that commands' output is put in, which lose their
+// names at once.
+const spillName = "output-"
+
+// sweep removes what a server that was killed has left in the data directory:
+// files of captures it was at, of snapshots and volumes that are gone, and
+// files that were not whole yet. What cannot be removed stays, and is told of.
+// The runtime and the store of images have swept their own. mu is held;
+// nothing else goes on yet.
+func (e *engine) sweep() {
+	e.sweepDir("snapshots", runtime.RemoveSnapshot, func(name string) bool {
+		s := e.snapshots.byID[name]
+		return s == nil || s.status != gen.SnapshotReady
+	})
+	e.sweepDir("volumes", runtime.RemoveTree, func(name string) bool { return e.volumes.byID[name] == nil })
+	e.sweepDir("", os.Remove, func(name string) bool {
+		return strings.HasPrefix(name, signingKeyName+".") || strings.HasPrefix(name, spillName)
+	})
+}
+
+// sweepDir removes those in a directory that are left over.
+func (e *engine) sweepDir(dir string, remove func(string) error, left func(name string) bool) {
+	dir = filepath.Join(e.dir, dir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		e.log.Warn("leftovers are not looked for", "dir", dir, "error", err)
+	}
+	for _, entry := range entries {
+		if !left(entry.Name()) {
+			continue
+		}
+		name := filepath.Join(dir, entry.Name())
+		if err := remove(name); err != nil {
+			e.log.Warn("a leftover cannot be removed", "name", name, "error", err)
+			continue
+		}
+		e.log.Info("a leftover is removed", "name", name)
+	}
+}
