@@ -27,7 +27,7 @@ func listen(ctx context.Context, addr string, cfg sandboxserver.Config) (*localS
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	server, err := sandboxserver.New(cfg) //nolint:contextcheck // probes the host, bounded by itself
+	server, err := sandboxserver.New(cfg)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
