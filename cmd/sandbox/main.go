@@ -24,6 +24,9 @@ type app struct {
 	out, err io.Writer
 	getenv   func(string) string
 
+	endpoint string // instead of the environment's
+	noColour bool
+
 	raw     atomic.Bool // the terminal is, and takes line ends as they are
 	remains remains
 }
@@ -68,16 +71,31 @@ func (a *app) say(what any) {
 
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sandbox",
-		Short:         "Run code in sandboxes, on LangSmith or on this machine",
+		Use:   "sandbox",
+		Short: "Run code in sandboxes, on LangSmith or on this machine",
+		Long: `Run code in sandboxes, on LangSmith or on this machine. LANGSMITH_API_KEY and
+LANGSMITH_ENDPOINT say where they are; sandbox serve prints both for a server on
+this machine.
+
+Commands that run a command exit with its code. 125 is the exit code of all else
+that fails, 128+n that of an end by signal n.`,
+		Example: `  sandbox run -- echo hello
+  sandbox create --name work && sandbox shell work`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.PersistentFlags().StringVar(&a.endpoint, "endpoint", "", "address of the server; LANGSMITH_ENDPOINT by default")
+	root.PersistentFlags().BoolVar(&a.noColour, "no-color", false, "print no colours, as NO_COLOR does")
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.AddCommand(
-		a.runCommand(), a.cpCommand(), a.openCommand(), a.tunnelCommand(), a.serveCommand(), a.versionCommand(),
+		a.runCommand(), a.createCommand(), lsCommand(a, sandboxes), getCommand(a, sandboxes), a.execCommand(), a.shellCommand(), a.attachCommand(),
+		a.startCommand(), a.stopCommand(), a.waitCommand(), a.renameCommand(), rmCommand(a, sandboxes),
+		a.cpCommand(), a.catCommand(), a.writeCommand(), a.openCommand(), a.tunnelCommand(),
+		a.snapshotCommand(), a.templateCommand(), a.poolCommand(), a.volumeCommand(), a.registryCommand(), a.usageCommand(),
+		a.serveCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 	// Under nohup the commands of the tests would ignore it; what is caught here
 	// is not ignored there.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"sandbox": main})
 }
 
 // command is this binary as the sandbox command, with an environment that has

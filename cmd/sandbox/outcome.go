@@ -57,16 +57,22 @@ func interrupted(ctx context.Context) bool {
 	return ok
 }
 
-// advice is what to do about an error.
+// advice is what to do about an error of a command. The sandbox is named if it
+// is deleted next.
 func advice(sandbox string, err error) string {
 	lost, isLost := errors.AsType[*sandboxclient.DisconnectError](err)
 	argument, isArgument := errors.AsType[*sandboxclient.ArgumentError](err)
+	stays := sandbox == ""
 	switch {
+	case isLost && stays:
+		return fmt.Sprintf("it is not known what became of command %s: sandbox attach finds it again", lost.ID)
 	case isLost:
 		return fmt.Sprintf("it is not known what became of command %s; its end is that of sandbox %s, which is deleted next: "+
 			"before you run it again, look at what it may have done elsewhere", lost.ID, sandbox)
 	case errors.Is(err, sandboxclient.ErrCommandTimeout):
 		return "give it more time with --timeout"
+	case errors.Is(err, sandboxclient.ErrOutcomeUnknown) && stays:
+		return "it is not known whether it has ended: look before you run it again"
 	case errors.Is(err, sandboxclient.ErrOutcomeUnknown):
 		return fmt.Sprintf("it is not known whether it had ended; sandbox %s is deleted next, and the command with it", sandbox)
 	case isArgument && strings.Contains(argument.Argument, "standard input"):

@@ -49,14 +49,9 @@ func (a *app) runCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.SetInterspersed(false)
+	f.commandFlags(cmd)
 	flags.StringVar(&f.template, "template", "", "make the sandbox from this template")
 	flags.StringVar(&f.snapshot, "snapshot", "", "boot the sandbox from the snapshot of this name")
-	flags.StringVarP(&f.dir, "dir", "C", "", "working directory in the sandbox")
-	flags.StringArrayVarP(&f.env, "env", "e", nil, "environment variable, as NAME=value; may be repeated")
-	flags.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the command; without it, it reads the end of the file")
-	flags.BoolVarP(&f.tty, "tty", "t", false, "give the command this terminal; --interactive is then implied")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "when to kill the command; 0 is never, as it is by default with --tty")
 	flags.BoolVar(&f.local, "local", false, "run on this machine even if there is an API key")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationProcess), "weakest isolation to accept on this machine: native or process")
 	return cmd
@@ -97,17 +92,7 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 	}
 	a.remains.setSandbox(sb.Name())
 	defer func() { err = a.remove(sb, err) }() //nolint:contextcheck // the deletion outlives the context
-	c := sb.Shell(shellCommand(args))
-	c.Dir, c.ShellPath, c.Env, c.Timeout = f.dir, "/bin/sh", env, f.timeout
-	if f.timeout == 0 {
-		c.Timeout = -1
-	}
-	if f.tty {
-		err = a.runInTerminal(ctx, c)
-	} else {
-		err = a.runInPipes(ctx, c, f.interactive)
-	}
-	return a.outcome(ctx, sb.Name(), err)
+	return a.outcome(ctx, sb.Name(), a.runScript(ctx, sb.Sandbox, f, env, shellCommand(args)))
 }
 
 // remove deletes the sandbox. A command that failed keeps its exit code
@@ -137,6 +122,14 @@ func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Cl
 	return client, client.Close, nil
 }
 
+// environment is that of the process, but for what flags replace.
+func (a *app) environment(key string) string {
+	if key == "LANGSMITH_ENDPOINT" && a.endpoint != "" {
+		return a.endpoint
+	}
+	return a.getenv(key)
+}
+
 func (a *app) apiKey() string {
 	return strings.TrimSpace(a.getenv("LANGSMITH_API_KEY")) + strings.TrimSpace(a.getenv("LANGCHAIN_API_KEY"))
 }
@@ -144,22 +137,25 @@ func (a *app) apiKey() string {
 // client is a client of what the environment names.
 func (a *app) client() (*sandboxclient.Client, error) {
 	return sandboxclient.New(
-		sandboxclient.WithEnvironment(a.getenv),
+		sandboxclient.WithEnvironment(a.environment),
 		sandboxclient.WithUserAgent("sandbox-cli", ""),
 		sandboxclient.WithLogger(slog.New(warnings{a})),
 	)
 }
 
-func parseEnv(list []string) (map[string]string, error) {
-	env := make(map[string]string, len(list))
+func parseEnv(list []string) (map[string]string, error) { return parsePairs("env", list) }
+
+// parsePairs reads the values of a flag, which are NAME=value.
+func parsePairs(flag string, list []string) (map[string]string, error) {
+	out := make(map[string]string, len(list))
 	for _, item := range list {
 		name, value, ok := strings.Cut(item, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("--env %q: want NAME=value", item)
+			return nil, fmt.Errorf("--%s %q: want NAME=value", flag, item)
 		}
-		env[name] = value
+		out[name] = value
 	}
-	return env, nil
+	return out, nil
 }
 
 // shellCommand quotes words so that a POSIX shell reads them as they are. The

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/langsandbox/sandbox-go/sandboxclient"
+)
+
+// noun is a kind of thing that a server has, for the commands that are alike
+// for all kinds.
+type noun[T any] struct {
+	one, many string
+	columns   []column[T]
+	nameOf    func(*T) string
+	list      func(ctx context.Context, c *sandboxclient.Client) iter.Seq2[*T, error]
+	get       func(ctx context.Context, c *sandboxclient.Client, name string) (*T, error)
+	remove    func(ctx context.Context, c *sandboxclient.Client, name string) error
+	prefix    string // of the commands' examples, such as "sandbox template"
+}
+
+// withClient calls f with a client of what the environment names.
+func (a *app) withClient(f func(c *sandboxclient.Client) error) (err error) {
+	c, err := a.connectRemote()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return f(c)
+}
+
+func lsCommand[T any](a *app, n noun[T]) *cobra.Command {
+	var p printer
+	cmd := &cobra.Command{
+		Use:     "ls [flags]",
+		Aliases: []string{"list"},
+		Short:   "List " + n.many,
+		Example: fmt.Sprintf("  %s ls\n  %s ls --output json", n.prefix, n.prefix),
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.check(); err != nil {
+				return err
+			}
+			return a.withClient(func(c *sandboxclient.Client) error {
+				var list []*T
+				for one, err := range n.list(cmd.Context(), c) {
+					if err != nil {
+						return err
+					}
+					list = append(list, one)
+				}
+				return printAll(a, p, n, list)
+			})
+		},
+	}
+	p.flags(cmd, formTable)
+	return cmd
+}
+
+func getCommand[T any](a *app, n noun[T]) *cobra.Command {
+	var p printer
+	cmd := &cobra.Command{
+		Use:               "get [flags] NAME",
+		Short:             "Show a " + n.one,
+		Example:           fmt.Sprintf("  %s get my-%s", n.prefix, n.one),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeNames(a, n, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := p.check(); err != nil {
+				return err
+			}
+			return a.withClient(func(c *sandboxclient.Client) error {
+				one, err := n.get(cmd.Context(), c, args[0])
+				if err != nil {
+					return err
+				}
+				return printOne(a, p, n, one)
+			})
+		},
+	}
+	p.flags(cmd, formJSON)
+	return cmd
+}
+
+func rmCommand[T any](a *app, n noun[T]) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:               "rm [flags] NAME...",
+		Aliases:           []string{"delete"},
+		Short:             "Delete " + n.many,
+		Long:              "Delete " + n.many + ". One that cannot be deleted does not keep the others; the exit code is 125 then.",
+		Example:           fmt.Sprintf("  %s rm my-%s\n  %s rm --force one two", n.prefix, n.one, n.prefix),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeNames(a, n, 0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(func(c *sandboxclient.Client) error {
+				var failures []error
+				for _, name := range args {
+					err := n.remove(cmd.Context(), c, name)
+					if force && errors.Is(err, sandboxclient.ErrNotFound) {
+						continue
+					}
+					failures = append(failures, err)
+				}
+				return errors.Join(failures...)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not mind those that do not exist")
+	return cmd
+}
+
+// completionTime is how long a shell waits for names.
+const completionTime = 2 * time.Second
+
+// completeNames offers the names of what there is, for the first most
+// arguments; 0 is all. Where there is no server it offers nothing.
+func completeNames[T any](a *app, n noun[T], most int) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if most > 0 && len(args) >= most || a.apiKey() == "" {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+		defer cancel()
+		var names []cobra.Completion
+		_ = a.withClient(func(c *sandboxclient.Client) error {
+			for one, err := range n.list(ctx, c) {
+				if err != nil {
+					return err
+				}
+				names = append(names, n.nameOf(one))
+			}
+			return nil
+		})
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// nounCommand is the parent of the commands of a kind.
+func nounCommand[T any](a *app, n noun[T], more ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     n.one,
+		Aliases: []string{n.many},
+		Short:   "Manage " + n.many,
+		Example: fmt.Sprintf("  %s ls", n.prefix),
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(append(more, lsCommand(a, n), getCommand(a, n), rmCommand(a, n))...)
+	return cmd
+}
+
+// printed runs f and prints what it made.
+func printed[T any](a *app, p *printer, n noun[T], f func(c *sandboxclient.Client) (*T, error)) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	return a.withClient(func(c *sandboxclient.Client) error {
+		one, err := f(c)
+		if err != nil {
+			return err
+		}
+		return printOne(a, *p, n, one)
+	})
+}
