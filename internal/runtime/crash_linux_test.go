@@ -29,15 +29,16 @@ func helper(t *testing.T, name string, env ...string) *exec.Cmd {
 }
 
 func init() {
-	helpers["server"] = serverHelper
+	helpers["server"] = func() error { return serverHelper(newNative) }
+	helpers["process-server"] = func() error { return serverHelper(newProcess) }
 	helpers["no-namespaces"] = noNamespacesHelper
 	helpers["masked-proc"] = maskedProcHelper
 }
 
 // serverHelper runs sandboxes until it is killed. Its commands hold the
 // pipe that it was given.
-func serverHelper() error {
-	rt, err := newNative(helperConfig())
+func serverHelper(open func(Config) (Runtime, error)) error {
+	rt, err := open(helperConfig())
 	if err != nil {
 		return err
 	}
@@ -64,16 +65,15 @@ func helperConfig() Config {
 	return cfg
 }
 
-// TestServerKilled kills a server, and looks for what is left.
-func TestServerKilled(t *testing.T) {
-	startNative(t) // or skip
-	dir := filepath.Join(t.TempDir(), "boxes")
+// killServer kills a server whose commands run, and waits until they are gone.
+func killServer(t *testing.T, name, dir string) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := helper(t, "server", "RUNTIME_TEST_DIR="+dir)
+	cmd := helper(t, name, "RUNTIME_TEST_DIR="+dir)
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -97,7 +97,28 @@ func TestServerKilled(t *testing.T) {
 		t.Fatalf("processes are left: %v", err)
 	}
 	t.Logf("all processes gone after %v", time.Since(killed))
+}
 
+// TestProcessServerKilled: also where nothing is isolated, no command outlives
+// the server.
+func TestProcessServerKilled(t *testing.T) {
+	noLeaks(t)
+	dir := filepath.Join(t.TempDir(), "boxes")
+	killServer(t, "process-server", dir)
+	eventually(t, "a new runtime", func() error {
+		rt, err := New(Config{Dir: dir, Isolation: IsolationProcess})
+		if err != nil {
+			return err
+		}
+		return rt.Close()
+	})
+}
+
+// TestServerKilled kills a server, and looks for what is left.
+func TestServerKilled(t *testing.T) {
+	startNative(t) // or skip
+	dir := filepath.Join(t.TempDir(), "boxes")
+	killServer(t, "server", dir)
 	// The next runtime in the directory removes the rest.
 	var rt Runtime
 	eventually(t, "a new runtime", func() (err error) {

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+
+	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
 )
 
 // standardPath is the PATH of commands in a root of their own.
@@ -13,7 +15,7 @@ const standardPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 // It begins with prefix, or is a prefix for more of them.
 func newCookie(prefix string) string {
 	if prefix == "" {
-		prefix = "SANDBOX_COMMAND_ID="
+		prefix = sandboxagent.CookieKey
 	}
 	return prefix + rand.Text()
 }

@@ -23,6 +23,8 @@ type processRuntime struct {
 	*registry
 	log    *slog.Logger
 	layers *layers
+	cookie string // begins those of the sandboxes
+	guard  guard
 	fence  fence
 }
 
@@ -49,7 +51,7 @@ func newProcess(cfg Config) (Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &processRuntime{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers}, nil
+	return &processRuntime{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers, cookie: newCookie("")}, nil
 }
 
 // Isolation reports what is in force.
@@ -107,6 +109,7 @@ func (r *processRuntime) Close() error {
 	if !first {
 		return nil
 	}
+	r.guard.close()
 	if r.fence != nil {
 		r.fence.close()
 	}
@@ -148,7 +151,7 @@ func (r *processRuntime) open(ctx context.Context, spec Spec) (*processBox, erro
 		dir:      dir,
 		root:     root,
 		mounts:   spec.Mounts,
-		cookie:   newCookie(""),
+		cookie:   newCookie(r.cookie + "."),
 		commands: make(map[*processCommand]bool),
 		done:     make(chan struct{}),
 		leaving:  make(chan struct{}),

@@ -51,6 +51,9 @@ func (b *processBox) Start(ctx context.Context, spec Command) (Process, error) {
 		return nil, err
 	}
 	defer b.starting.Done()
+	if err := b.rt.guard.start(b.rt.cookie + "."); err != nil {
+		b.rt.log.WarnContext(ctx, "commands will outlive a server that is killed", "error", err)
+	}
 	cmd := &processCommand{box: b, cookie: newCookie(b.cookie + "."), ended: make(chan struct{})}
 	env := mergeEnv(b.baseEnv(), spec.Env, []string{cmd.cookie})
 	dir := b.workDir(spec.Dir)

@@ -9,3 +9,7 @@
 // the order to exit, which makes the kernel kill everything in its pid
 // namespace. The bytes of commands and files never pass through it.
 package sandboxagent
+
+// CookieKey begins the cookies of commands, which are entries of their
+// environments.
+const CookieKey = "SANDBOX_COMMAND_ID="

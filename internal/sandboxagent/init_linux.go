@@ -28,6 +28,8 @@ func init() {
 		work = keep
 	case slices.Contains(os.Environ(), FenceMarker):
 		work = runFenced
+	case slices.Contains(os.Environ(), GuardMarker):
+		work = guard
 	default:
 		return
 	}
