@@ -138,10 +138,10 @@ func (e *engine) restart(b *box) (*transition, error) {
 
 // stopBox stops a ready sandbox and waits until its processes are gone.
 func (e *engine) stopBox(ctx context.Context, name string) error {
+	var b *box
 	var stopped *transition
-	if err := e.look(func() error {
-		b, err := e.boxes.find(name)
-		if err != nil {
+	if err := e.look(func() (err error) {
+		if b, err = e.boxes.find(name); err != nil {
 			return err
 		}
 		if b.status != gen.StatusReady {
@@ -156,7 +156,7 @@ func (e *engine) stopBox(ctx context.Context, name string) error {
 	if err := stopped.wait(ctx); err != nil {
 		return err
 	}
-	return e.save()
+	return e.saveBox(b)
 }
 
 // findRoute finds a sandbox by name or id, or by the name a router gives it.

@@ -45,7 +45,7 @@ func (e *engine) createBox(ctx context.Context, req gen.CreateSandbox) (view gen
 	if err := starting.wait(ctx); err != nil {
 		return view, e.failedCreate(ctx, b, err)
 	}
-	if err := e.save(); err != nil {
+	if err := e.saveBox(b); err != nil {
 		return view, err
 	}
 	return view, e.look(func() error { view = e.boxView(b); return nil })
@@ -294,10 +294,10 @@ func (e *engine) boxKey(by gen.SandboxSortBy) func(*box) string {
 }
 
 func (e *engine) deleteBox(ctx context.Context, name string) error {
+	var b *box
 	var gone *transition
-	if err := e.look(func() error {
-		b, err := e.boxes.find(name)
-		if err == nil {
+	if err := e.look(func() (err error) {
+		if b, err = e.boxes.find(name); err == nil {
 			gone = e.remove(b)
 		}
 		return err
@@ -307,7 +307,7 @@ func (e *engine) deleteBox(ctx context.Context, name string) error {
 	if err := gone.wait(ctx); err != nil {
 		return err
 	}
-	return e.save()
+	return e.saveBox(b)
 }
 
 func (e *engine) deleteBoxes(ctx context.Context, names []string) (gen.BatchDeleteResult, error) {

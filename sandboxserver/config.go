@@ -203,6 +203,7 @@ type Limits struct {
 	MemoryBytes   int64 // memory of running sandboxes, in bytes
 	Volumes       int   // volumes
 	StorageBytes  int64 // sizes of all volumes, in bytes
+	Snapshots     int   // snapshots, whatever became of them; the built-in one does not count
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -246,7 +247,7 @@ func (c Config) check() error {
 		return fmt.Errorf("sandboxserver: unknown isolation %q: use %q or one of %q", c.MinIsolation, IsolationNative, runtime.Ladder)
 	}
 	l := c.Limits
-	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, c.ImageCacheBytes, c.MaxOutput, c.MaxUpload, int64(c.StartTimeout)) < 0 {
+	if min(int64(l.Sandboxes), l.CPUMillicores, l.MemoryBytes, int64(l.Volumes), l.StorageBytes, int64(l.Snapshots), c.ImageCacheBytes, c.MaxOutput, c.MaxUpload, int64(c.StartTimeout)) < 0 {
 		return errors.New("sandboxserver: limits must not be negative")
 	}
 	if d := c.ServiceDomain; d != "" && (!domainName.MatchString(d) || net.ParseIP(d) != nil) {

@@ -46,7 +46,7 @@ func eachIsolation(t *testing.T, test func(*bench), change ...func(*Config)) {
 				if err := server.Close(); err != nil {
 					t.Error(err)
 				}
-				if _, err := os.Stat(server.temp); server.temp != "" && !os.IsNotExist(err) {
+				if _, err := os.Stat(server.engine.dir); server.temp != nil && !os.IsNotExist(err) {
 					t.Errorf("data directory is left: %v", err)
 				}
 			})

@@ -244,7 +244,7 @@ func TestClosedServer(t *testing.T) {
 	b.fake.onCreate(func(ctx context.Context, _ runtime.Spec) error { <-ctx.Done(); return ctx.Err() })
 	go func() { waiting <- b.call("POST", "/boxes", `{"name":"starting"}`) }()
 	eventually(t, "it starts", func() bool { return b.call("GET", "/boxes/starting", nil).status == 200 })
-	dir := b.server.temp
+	dir := b.server.engine.dir
 	for range 2 {
 		if err := b.server.Close(); err != nil {
 			t.Fatal(err)

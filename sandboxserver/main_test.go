@@ -1,6 +1,7 @@
 package sandboxserver
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,7 +22,29 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if dir := os.Getenv(crashDirVar); dir != "" {
+		if err := actAsServer(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(leaktest.Run(m))
+}
+
+// crashDirVar makes this program a server in a directory, until it is killed.
+const crashDirVar = "CRASH_TEST_DIR"
+
+func actAsServer(dir string) error {
+	server, err := New(Config{APIKey: testKey, Dir: dir, MinIsolation: IsolationProcess})
+	if err != nil {
+		return err
+	}
+	http := httptest.NewServer(server)
+	fmt.Println(http.URL)
+	_, err = io.Copy(io.Discard, os.Stdin) // a clean end, if nobody kills it
+	http.Close()
+	return errors.Join(err, server.Close())
 }
 
 // serviceKeyVar makes this program the service of a test.

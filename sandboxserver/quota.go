@@ -83,6 +83,14 @@ func (e *engine) volumeQuota(n int, bytes int64) error {
 	return nil
 }
 
+// snapshotQuota checks whether one more snapshot fits. mu is held.
+func (e *engine) snapshotQuota() error {
+	if l := e.cfg.Limits; l.Snapshots > 0 && len(e.snapshots.byID) >= l.Snapshots {
+		return overQuota("snapshot limit of %d reached: delete some first", l.Snapshots)
+	}
+	return nil
+}
+
 func (e *engine) storage() int64 {
 	var sum int64
 	for _, v := range e.volumes.byID {

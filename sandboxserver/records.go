@@ -105,6 +105,18 @@ func (e *engine) save() error {
 	return nil
 }
 
+// saveBox is save for a change that a transition, which is over, has saved if
+// it could.
+func (e *engine) saveBox(b *box) error {
+	e.mu.Lock()
+	marked := e.boxes.marks[b.id]
+	e.mu.Unlock()
+	if !marked {
+		return nil
+	}
+	return e.save()
+}
+
 // saveQuietly is save for changes that nobody waits for.
 func (e *engine) saveQuietly() {
 	if err := e.save(); err != nil {

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 // Server serves the API. It is an http.Handler and safe for concurrent use.
@@ -19,7 +17,7 @@ type Server struct {
 	engine   *engine
 	contract *contract
 	mux      *http.ServeMux
-	temp     string // removed by Close
+	temp     *tempDir // removed by Close; nil with one that stays
 
 	dataplaneOps map[string]operation
 	services     *http.Transport
@@ -70,7 +68,7 @@ func New(cfg Config) (*Server, error) {
 // what of the rest stays.
 func (s *Server) openData() (err error) {
 	e := s.engine
-	if s.temp == "" {
+	if s.temp == nil {
 		file, err := openState(e.dir)
 		if err != nil {
 			return fmt.Errorf("sandboxserver: %w", err)
@@ -108,11 +106,14 @@ func (s *Server) openData() (err error) {
 func (s *Server) openDir() (string, error) {
 	dir := s.cfg.Dir
 	if dir == "" {
-		temp, err := os.MkdirTemp("", "langsandbox-")
-		if err != nil {
+		var err error
+		if s.temp, err = makeTempDir(); err != nil {
 			return "", err
 		}
-		s.temp, dir = temp, temp
+		dir = s.temp.name
+		sweepTempDirs(filepath.Dir(dir), func(dir string, err error) {
+			s.cfg.Logger.Warn("the directory of a server that was killed cannot be removed", "dir", dir, "error", err)
+		})
 	}
 	dir, err := filepath.Abs(dir)
 	if err == nil {
@@ -132,12 +133,10 @@ func (s *Server) openDir() (string, error) {
 }
 
 func (s *Server) removeTemp() error {
-	if s.temp == "" {
+	if s.temp == nil {
 		return nil
 	}
-	// Sandboxes made what is in volumes and snapshots, and images may have
-	// directories that their owner cannot enter.
-	return runtime.RemoveTree(s.temp)
+	return s.temp.remove()
 }
 
 // APIKey returns the key that clients must send.

@@ -43,6 +43,9 @@ func (e *engine) createSnapshot(req gen.CreateSnapshot) (view gen.Snapshot, err 
 		if s.registryID != "" && e.registries.byID[s.registryID] == nil {
 			return invalid(fmt.Sprintf("registry %q not found: give its id", s.registryID), "registry_id")
 		}
+		if err := e.snapshotQuota(); err != nil {
+			return err
+		}
 		s.root = e.root(s.image, s.registryID)
 		e.enterSnapshot(s)
 		e.build(s)
@@ -62,6 +65,10 @@ func (e *engine) enterSnapshot(s *snapshot) {
 // built enters what became of a snapshot. Nobody waits for it, who could be
 // told that it was not saved.
 func (e *engine) built(s *snapshot, used int64, failure error) error {
+	if failure == nil && e.records != nil {
+		// Its files are on the disk before a record says that it is ready.
+		failure = runtime.Sync(e.dir)
+	}
 	err := e.do(func() error {
 		if s.status != gen.SnapshotBuilding {
 			return nil // deleted meanwhile
@@ -123,6 +130,9 @@ func (e *engine) captureBox(name string, req gen.CaptureSnapshot) (view gen.Snap
 			return err
 		}
 		if s.carried, err = carry(b, req.Include, req.ConfirmAllowSnapshotSecretValues); err != nil {
+			return err
+		}
+		if err := e.snapshotQuota(); err != nil {
 			return err
 		}
 		e.describe(s, b, req)

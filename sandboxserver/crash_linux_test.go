@@ -1,0 +1,433 @@
+package sandboxserver
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/langsandbox/sandbox-go/gen"
+)
+
+// victim is a server in a process of its own.
+type victim struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	stdin io.Closer
+	url   string
+}
+
+func startVictim(t *testing.T, dir string) *victim {
+	t.Helper()
+	cmd := exec.CommandContext(context.Background(), os.Args[0])
+	cmd.Env = append(os.Environ(), crashDirVar+"="+dir)
+	cmd.Stderr = os.Stderr
+	stdin, err1 := cmd.StdinPipe()
+	stdout, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	v := &victim{t: t, cmd: cmd, stdin: stdin}
+	t.Cleanup(v.kill)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server does not start: %v", err)
+	}
+	v.url = strings.TrimSpace(line)
+	return v
+}
+
+// kill kills the server, if it has not ended.
+func (v *victim) kill() {
+	if v.cmd.ProcessState == nil {
+		_ = v.cmd.Process.Kill()
+		_ = v.cmd.Wait()
+	}
+}
+
+func (v *victim) close() {
+	v.t.Helper()
+	v.stdin.Close()
+	if err := v.cmd.Wait(); err != nil {
+		v.t.Error(err)
+	}
+}
+
+// call sends a request. Status 0 is none: the server is gone.
+func (v *victim) call(method, path string, body any) (status int, answer []byte) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	r, err := http.NewRequestWithContext(context.Background(), method, v.url+path, bytes.NewReader(data))
+	if err != nil {
+		panic(err)
+	}
+	r.Header.Set("X-Api-Key", testKey)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil
+	}
+	defer resp.Body.Close()
+	if answer, err = io.ReadAll(resp.Body); err != nil {
+		return 0, nil
+	}
+	return resp.StatusCode, answer
+}
+
+func (v *victim) get(path string, into any) int {
+	v.t.Helper()
+	status, answer := v.call("GET", "/v2/sandboxes"+path, nil)
+	if status == 422 {
+		v.t.Fatalf("%s: %s", path, answer)
+	}
+	if status == 200 {
+		if err := json.Unmarshal(answer, into); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+	return status
+}
+
+func (v *victim) execute(name, command string) (stdout string, ok bool) {
+	status, answer := v.call("POST", "/v2/sandboxes/"+name+"/execute", map[string]any{"command": command})
+	var result gen.ExecuteResult
+	if status != 200 || json.Unmarshal(answer, &result) != nil || result.ExitCode == nil || *result.ExitCode != 0 {
+		return string(answer), false
+	}
+	return result.Stdout, true
+}
+
+// known is what a client knows of a thing. What it asked for without an answer
+// may have happened.
+type known struct {
+	id      string
+	gone    bool   // a delete was answered
+	leaving bool   // a delete was asked for
+	content string // that was written, and answered
+	ready   bool   // a snapshot, seen as ready
+}
+
+// ledger is what a client knows.
+type ledger struct {
+	mu        sync.Mutex
+	boxes     map[string]*known
+	snapshots map[string]*known
+	volumes   map[string]*known
+	problems  []string
+}
+
+func newLedger() *ledger {
+	return &ledger{boxes: map[string]*known{}, snapshots: map[string]*known{}, volumes: map[string]*known{}}
+}
+
+func (l *ledger) note(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
+
+// expect notes an answer that should not be, if there was one.
+func (l *ledger) expect(what string, want, got int, answer []byte) bool {
+	if got != want && got != 0 {
+		l.note(func() { l.problems = append(l.problems, fmt.Sprintf("%s: status %d: %s", what, got, answer)) })
+	}
+	return got == want
+}
+
+// client does everything that changes something, until the server is gone.
+func (l *ledger) client(v *victim, tag, mark string) {
+	const api = "/v2/sandboxes"
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("%s-%d", tag, i)
+		status, answer := v.call("POST", api+"/volumes", map[string]any{"name": name, "size": "1Gi"})
+		if !l.expect("volume", 201, status, answer) {
+			return
+		}
+		l.note(func() { l.volumes[name] = &known{} })
+		status, answer = v.call("POST", api+"/boxes", map[string]any{
+			"name": name, "labels": map[string]string{"tag": tag}, "env_vars": map[string]string{"CRASH_TEST_MARK": mark},
+			"volumes": []any{map[string]any{"volume": name, "mount_path": "/data"}},
+		})
+		if !l.expect("box", 201, status, answer) {
+			return
+		}
+		var box gen.Sandbox
+		_ = json.Unmarshal(answer, &box)
+		k := &known{id: box.ID}
+		l.note(func() { l.boxes[name] = k })
+		// One command stays, in a session of its own.
+		if _, ok := v.execute(name, `echo `+name+` > "$HOME/note"; (setsid sleep 1000 > /dev/null 2>&1 &)`); !ok {
+			return
+		}
+		l.note(func() { k.content = name })
+		status, answer = v.call("POST", api+"/boxes/"+name+"/snapshot", map[string]any{"name": name})
+		if !l.expect("snapshot", 201, status, answer) {
+			return
+		}
+		s := &known{content: name}
+		l.note(func() { l.snapshots[name] = s })
+		if i%2 == 0 {
+			var got gen.Snapshot
+			for got.Status != gen.SnapshotReady {
+				if v.get("/snapshots/"+name, &got) != 200 {
+					return
+				}
+			}
+			l.note(func() { s.ready = true })
+		}
+		if i%3 != 2 {
+			continue
+		}
+		l.note(func() { k.leaving = true })
+		if status, answer = v.call("DELETE", api+"/boxes/"+name, nil); !l.expect("delete", 204, status, answer) {
+			return
+		}
+		l.note(func() { k.gone = true })
+	}
+}
+
+// TestServerKilled kills a server again and again amid what it does, and looks
+// at what the next one has: all that was answered, nothing half done, and no
+// process or mount of before.
+func TestServerKilled(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	mark := "mark" + randomHex(16)
+	l := newLedger()
+	for round := range 6 {
+		v := startVictim(t, dir)
+		l.check(t, v, dir)
+		var clients sync.WaitGroup
+		for i := range 3 {
+			clients.Go(func() { l.client(v, fmt.Sprintf("r%d-%d", round, i), mark) })
+		}
+		pause := time.Duration(rand.IntN(800)+50) * time.Millisecond
+		time.Sleep(pause) // any moment is as good as another
+		below := descendants(v.cmd.Process.Pid)
+		v.kill()
+		killed := time.Now()
+		clients.Wait()
+		eventually(t, "all processes are gone", func() bool {
+			return len(havingInEnv(mark)) == 0 && !slices.ContainsFunc(below, process.lives)
+		})
+		t.Logf("killed after %v; %d processes gone within %v", pause, len(below), time.Since(killed))
+		if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), dir) {
+			t.Errorf("mounts are left: %v", err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	}
+	last := startVictim(t, dir)
+	l.check(t, last, dir)
+	if len(l.boxes) == 0 {
+		t.Error("nothing was tried")
+	}
+	last.close()
+	if left := crashCgroups(filepath.Join(dir, "runtime")); len(left) > 0 {
+		t.Errorf("cgroups are left: %q", left)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// check compares what a server has with what a client knows.
+func (l *ledger) check(t *testing.T, v *victim, dir string) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, problem := range l.problems {
+		t.Error(problem)
+	}
+	l.problems = nil
+	for name := range l.volumes {
+		if status := v.get("/volumes/"+name, new(gen.Volume)); status != 200 {
+			t.Errorf("volume %s: status %d", name, status)
+		}
+	}
+	l.checkBoxes(t, v)
+	ready := l.checkSnapshots(t, v)
+	var all gen.SandboxList
+	v.get("/boxes?limit=1000", &all)
+	var ids []string
+	for _, s := range all.Sandboxes {
+		if s.Status == gen.StatusProvisioning || s.Status == gen.StatusDeleting || s.Status == gen.StatusFailed && s.StatusMessage == "" {
+			t.Errorf("sandbox %s is %s: %s", s.Name, s.Status, s.StatusMessage)
+		}
+		ids = append(ids, s.ID)
+	}
+	for _, name := range namesIn(t, filepath.Join(dir, "runtime", "sandboxes")) {
+		if !slices.Contains(ids, name) {
+			t.Errorf("files of no sandbox: %s", name)
+		}
+	}
+	for _, name := range namesIn(t, filepath.Join(dir, "snapshots")) {
+		if !slices.Contains(ready, name) {
+			t.Errorf("files of no snapshot: %s", name)
+		}
+	}
+	var volumes gen.VolumeList
+	v.get("/volumes?limit=1000", &volumes)
+	if n := len(namesIn(t, filepath.Join(dir, "volumes"))); n != len(volumes.Volumes) {
+		t.Errorf("%d directories of %d volumes", n, len(volumes.Volumes))
+	}
+}
+
+func (l *ledger) checkBoxes(t *testing.T, v *victim) {
+	t.Helper()
+	started := 0
+	for name, k := range l.boxes {
+		var s gen.Sandbox
+		status := v.get("/boxes/"+name, &s)
+		switch {
+		case k.gone && status != 404, status != 200 && !k.leaving:
+			t.Errorf("sandbox %s: status %d; deleted: %t", name, status, k.gone)
+		case status != 200:
+			k.gone = true
+		case k.leaving && s.Status == gen.StatusFailed: // it was half gone
+		case s.Status != gen.StatusStopped && s.Status != gen.StatusReady || s.ID != k.id || len(s.Volumes) != 1 || s.Labels["tag"] == "":
+			t.Errorf("sandbox %s (%s): %s, %s; %d volumes", s.Name, s.ID, s.Status, s.StatusMessage, len(s.Volumes))
+		case k.content != "" && started < 3:
+			started++
+			if got, ok := v.execute(name, `cat "$HOME/note"; touch ../../data/seen`); !ok || got != k.content+"\n" {
+				t.Errorf("sandbox %s: note %q", name, got)
+			}
+		}
+	}
+}
+
+// checkSnapshots returns the ids of those that have files.
+func (l *ledger) checkSnapshots(t *testing.T, v *victim) (ready []string) {
+	t.Helper()
+	made := 0
+	var all gen.SnapshotList
+	v.get("/snapshots?limit=100", &all)
+	there := map[string]gen.Snapshot{}
+	for _, s := range all.Snapshots {
+		there[s.Name] = s
+		if s.Status == gen.SnapshotReady {
+			ready = append(ready, s.ID)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.snapshots)) {
+		k, s := l.snapshots[name], there[name]
+		if s.Status != gen.SnapshotReady && s.Status != gen.SnapshotFailed || k.ready && s.Status != gen.SnapshotReady {
+			t.Errorf("snapshot %s: %q, %s; was ready: %t", name, s.Status, s.StatusMessage, k.ready)
+			continue
+		}
+		if s.Status != gen.SnapshotReady || made == 2 {
+			continue
+		}
+		made++
+		copied := "of-" + name + "-" + randomHex(3)
+		if status, answer := v.call("POST", "/v2/sandboxes/boxes", map[string]any{"name": copied, "snapshot": name}); status != 201 {
+			t.Errorf("%s: %s", copied, answer)
+		}
+		if got, ok := v.execute(copied, `cat "$HOME/note"`); !ok || got != k.content+"\n" {
+			t.Errorf("sandbox %s: note %q", copied, got)
+		}
+	}
+	return ready
+}
+
+func namesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// process is one at a time: numbers are used again.
+type process struct {
+	pid   int
+	start string
+}
+
+func (p process) lives() bool {
+	fields := stat(p.pid)
+	return len(fields) > 19 && fields[19] == p.start && fields[0] != "Z"
+}
+
+// stat is what the kernel tells of a process, from its state on.
+func stat(pid int) []string {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, rest, found := strings.Cut(string(data), ") ")
+	if err != nil || !found {
+		return nil
+	}
+	return strings.Fields(rest)
+}
+
+func allProcesses() (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// descendants are the processes that came from one.
+func descendants(top int) (found []process) {
+	in := map[int]bool{top: true}
+	for grew := true; grew; {
+		grew = false
+		for _, pid := range allProcesses() {
+			fields := stat(pid)
+			if in[pid] || len(fields) < 20 {
+				continue
+			}
+			if parent, _ := strconv.Atoi(fields[1]); in[parent] {
+				in[pid], grew = true, true
+				found = append(found, process{pid, fields[19]})
+			}
+		}
+	}
+	return found
+}
+
+// havingInEnv are the processes that have a text in their environment.
+func havingInEnv(mark string) (pids []int) {
+	for _, pid := range allProcesses() {
+		if env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); err == nil && bytes.Contains(env, []byte(mark)) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// crashCgroups are the cgroups of a runtime in a directory.
+func crashCgroups(dir string) (left []string) {
+	name := fnv.New64a()
+	name.Write([]byte(dir))
+	prefix := fmt.Sprintf("langsandbox-%016x-", name.Sum64())
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), prefix) {
+			left = append(left, path)
+		}
+		return nil
+	})
+	return left
+}
