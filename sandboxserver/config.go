@@ -73,9 +73,11 @@ type Config struct {
 	APIKey string
 
 	// Dir is the data directory, made if missing; one server at a time uses
-	// it. Volumes, templates, pools, registries and snapshots in it survive a
-	// restart, sandboxes do not. Empty means a temporary directory that Close
-	// removes.
+	// it. Volumes, templates, pools, registries, snapshots and sandboxes, as
+	// stopped and with their files, survive a restart and a kill of the server
+	// in it. It holds secrets, in files for its owner only. Empty means a
+	// temporary directory that Close removes; what a killed server has left
+	// of one is removed by the next server with such a directory.
 	Dir string
 
 	// Isolation selects how sandboxes are isolated, as one of IsolationNative,

@@ -36,7 +36,7 @@ type victim struct {
 
 func startVictim(t *testing.T, dir string) *victim {
 	t.Helper()
-	cmd := exec.CommandContext(context.Background(), os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), crashDirVar+"="+dir)
 	cmd.Stderr = os.Stderr
 	stdin, err1 := cmd.StdinPipe()

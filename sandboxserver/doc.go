@@ -167,6 +167,30 @@
 // there is only [IsolationProcess], which is no isolation, and which [New]
 // refuses unless [Config.MinIsolation] accepts it.
 //
+// # State
+//
+// With [Config.Dir], everything outlives the server, also one that is killed:
+// what a client got an answer for is there. Sandboxes are stopped then, and
+// have their files.
+//
+//   - The records are in state.db, which is written and synced before a change
+//     is answered. Files of snapshots are synced before they are ready; those of
+//     sandboxes and volumes are as after a power failure, if there was one.
+//   - A server refuses a store of a later version, a damaged one, and a
+//     directory with files and no store. It repairs and deletes nothing then.
+//   - A sandbox that was starting for the first time has failed or is gone; a
+//     snapshot that was being made has failed. One that is not persistent has
+//     lost its files, as with any stop. Files made with one isolation cannot be
+//     started with another.
+//   - Lifetimes go on by the clock: what has expired is deleted at the start.
+//     The idle time of a sandbox of a template goes on, too, after [Server.Close];
+//     after a kill it begins anew.
+//   - Leftovers are removed at the start: of creations, captures and deletions
+//     that a kill cut off. What cannot be removed is logged.
+//   - Environment variables, opaque values of proxy configurations, passwords of
+//     registries and the key that signs links are kept as they are, in files of
+//     mode 0600. Whoever can read the directory has them.
+//
 // # What differs from the hosted service
 //
 //   - Images are pulled with [Config.PullImages] only. Without, a template's
@@ -195,8 +219,7 @@
 //     providers, memory that outlives a stop or is in a snapshot, checkpoints,
 //     images of a Docker inside a sandbox, delegated access, and all else that
 //     one machine does not have.
-//   - Sandboxes end with the server; volumes, templates, pools, registries and
-//     snapshots survive it where a data directory is given.
+//   - The processes of sandboxes end with the server; see State for the rest.
 //   - There is no socket to the client's SSH agent.
 //   - A command that reaches its timeout is killed with all its descendants
 //     and answered with status 408 and code CommandTimeout (where the host

@@ -2,6 +2,7 @@ package sandboxserver
 
 import (
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -39,7 +40,7 @@ func benchEngine(b *testing.B, dir string, n int) *engine {
 // it returns.
 func BenchmarkChange(b *testing.B) {
 	for _, n := range []int{0, 1000, 10000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			e := benchEngine(b, b.TempDir(), n+1)
 			one := e.boxes.byName["old-0"]
 			for b.Loop() {

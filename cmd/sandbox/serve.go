@@ -49,7 +49,7 @@ answered without it, with 200 while the server serves.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address to listen on; port 0 is a free one")
-	flags.StringVar(&f.data, "data", "", "directory for what survives a restart; none by default")
+	flags.StringVar(&f.data, "data", "", "directory in which everything survives a restart, sandboxes as stopped; holds secrets; none by default")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationNative), "weakest isolation to accept: native or process")
 	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "host name that requests may come under, besides this machine's; may be repeated")
 	flags.StringVar(&f.services, "service-domain", "", "domain below which shared ports have hosts for browsers; localhost by default, on this machine")
