@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 // Server serves the API. It is an http.Handler and safe for concurrent use.

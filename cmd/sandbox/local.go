@@ -60,7 +60,7 @@ func (s *localServer) shutdown(ctx context.Context) error {
 func (s *localServer) url() string { return "http://" + s.addr.String() }
 
 // noIsolation is what the user is told where there is none.
-const noIsolation = "sandbox: warning: this host allows no isolation: the command can see and change what you can"
+const noIsolation = "sandbox: warning: there is no isolation: the command can see and change what you can"
 
 // connectLocal starts a server for this process alone. Where the host allows
 // no isolation it says so.

@@ -95,7 +95,7 @@ that fails, 128+n that of an end by signal n.`,
 		a.startCommand(), a.stopCommand(), a.waitCommand(), a.renameCommand(), rmCommand(a, sandboxes),
 		a.cpCommand(), a.catCommand(), a.writeCommand(), a.openCommand(), a.tunnelCommand(),
 		a.snapshotCommand(), a.templateCommand(), a.poolCommand(), a.volumeCommand(), a.registryCommand(), a.usageCommand(),
-		a.serveCommand(), a.versionCommand(),
+		a.serveCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +46,9 @@ func command(t *testing.T, args ...string) (cmd *exec.Cmd, temp string) {
 		t.Fatal(err)
 	}
 	temp = t.TempDir()
+	if args[0] == "run" && !slices.Contains(args, "--min-isolation") {
+		args = slices.Insert(args, 1, "--min-isolation", "process") // what this machine allows, whatever that is
+	}
 	cmd = exec.CommandContext(t.Context(), self, args...)
 	cmd.Env = []string{"SANDBOX_TEST_AS_COMMAND=1", "TMPDIR=" + temp, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + temp}
 	return cmd, temp

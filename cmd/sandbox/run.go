@@ -53,7 +53,7 @@ func (a *app) runCommand() *cobra.Command {
 	flags.StringVar(&f.template, "template", "", "make the sandbox from this template")
 	flags.StringVar(&f.snapshot, "snapshot", "", "boot the sandbox from the snapshot of this name")
 	flags.BoolVar(&f.local, "local", false, "run on this machine even if there is an API key")
-	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationProcess), "weakest isolation to accept on this machine: native or process")
+	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationLandlock), "weakest isolation to accept on this machine: see sandbox doctor; process is none")
 	return cmd
 }
 

@@ -50,7 +50,7 @@ answered without it, with 200 while the server serves.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address to listen on; port 0 is a free one")
 	flags.StringVar(&f.data, "data", "", "directory in which everything survives a restart, sandboxes as stopped; holds secrets; none by default")
-	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationNative), "weakest isolation to accept: native or process")
+	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationNative), "weakest isolation to accept: see sandbox doctor; process is none")
 	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "host name that requests may come under, besides this machine's; may be repeated")
 	flags.StringVar(&f.services, "service-domain", "", "domain below which shared ports have hosts for browsers; localhost by default, on this machine")
 	flags.BoolVar(&f.hostNetwork, "host-network", false, "let sandboxes use the network of this machine")
@@ -122,7 +122,7 @@ func (a *app) serveUntil(ctx context.Context, server *localServer, log *slog.Log
 	if tcp, ok := server.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		log.WarnContext(ctx, "other machines can reach this server, and its key travels unencrypted", "addr", server.addr.String())
 	}
-	log.InfoContext(ctx, "serving", "addr", server.addr.String(), "isolation", string(server.Isolation()))
+	log.InfoContext(ctx, "serving", "addr", server.addr.String(), "isolation", string(server.IsolationStep()))
 	_, err := fmt.Fprintf(a.out, "LANGSMITH_ENDPOINT=%s\nLANGSMITH_API_KEY=%s\n", server.url(), server.APIKey())
 	if err != nil {
 		return err

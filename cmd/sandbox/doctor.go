@@ -1,0 +1,191 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/langsandbox/sandbox-go/internal/runtime"
+)
+
+const doctorHelp = `Show how far sandboxes on this machine are kept apart from it: which step of
+isolation is in force, why not a better one, and what would help. Each step is
+tried in child processes that leave nothing behind.
+
+The exit code is 0 when the minimum of --min-isolation is met, and 1 when not.`
+
+type doctorFlags struct {
+	data, minimum, output string
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var f doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor [flags]",
+		Short: "Show how sandboxes on this machine are isolated, and why not better",
+		Long:  doctorHelp,
+		Example: `  sandbox doctor
+  sandbox doctor --min-isolation native-root --output json`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.doctor(f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.data, "data", "", "data directory that a server would have; a temporary one by default")
+	flags.StringVar(&f.minimum, "min-isolation", string(runtime.IsolationNative), "weakest isolation to accept: native or a step that is listed")
+	flags.StringVarP(&f.output, "output", "o", "table", "table or json")
+	return cmd
+}
+
+func (a *app) doctor(f doctorFlags) error {
+	minimum := runtime.Isolation(f.minimum)
+	if minimum.Strength() == 0 {
+		return fmt.Errorf("--min-isolation %q: use %q or one of %q", f.minimum, runtime.IsolationNative, runtime.Ladder)
+	}
+	if f.output != "table" && f.output != "json" {
+		return fmt.Errorf("--output %q: use table or json", f.output)
+	}
+	dir, err := os.MkdirTemp(f.data, "sandbox-doctor-")
+	if err != nil {
+		return fmt.Errorf("directory for trials: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	d := diagnose(runtime.Probe(filepath.Join(dir, "trial")), runtime.InspectHost(), minimum)
+	if f.output == "json" {
+		err = json.NewEncoder(a.out).Encode(d)
+	} else {
+		err = d.write(a.out)
+	}
+	if err == nil && !d.Met {
+		err = exitError(1)
+	}
+	return err
+}
+
+// diagnosis is what the doctor says.
+type diagnosis struct {
+	Isolation string          `json:"isolation"` // the step in force, or empty
+	Minimum   string          `json:"minimum"`
+	Met       bool            `json:"met"`
+	Steps     []diagnosedStep `json:"steps"`
+	Users     int             `json:"users"` // in a sandbox
+	Overlay   bool            `json:"overlay"`
+	Images    bool            `json:"images"`
+	OwnProc   bool            `json:"own_proc"`
+	Limits    map[string]bool `json:"limits"`
+	Unlimited []string        `json:"unlimited,omitempty"` // which limits do not hold, and why
+	KillGroup bool            `json:"kill_cgroup"`
+	Filter    bool            `json:"syscall_filter"`
+	Kernel    string          `json:"kernel"`
+	Landlock  int             `json:"landlock"`
+	Seccomp   bool            `json:"seccomp"`
+	Cgroups   string          `json:"cgroups"`
+}
+
+type diagnosedStep struct {
+	Step    string `json:"step"`
+	Works   bool   `json:"works"`
+	InForce bool   `json:"in_force"`
+	Reason  string `json:"reason,omitempty"`
+	Help    string `json:"help,omitempty"`
+}
+
+func diagnose(report runtime.Report, host runtime.Host, minimum runtime.Isolation) diagnosis {
+	f := report.Features
+	d := diagnosis{
+		Isolation: string(report.Step), Minimum: string(minimum),
+		Met:   report.Step.Strength() >= minimum.Strength(),
+		Users: f.IDs, Overlay: f.WritableUsr, Images: f.WritableUsr, OwnProc: f.OwnProc,
+		Limits:    map[string]bool{"cpu": f.LimitCPU, "memory": f.LimitMemory, "pids": f.LimitPIDs, "file sizes": f.LimitFileBytes},
+		Unlimited: f.Unlimited,
+		KillGroup: f.KillCgroup, Filter: f.SyscallFilter,
+		Kernel: host.Kernel, Landlock: host.Landlock, Seccomp: host.Seccomp, Cgroups: host.Cgroups,
+	}
+	if report.Step == runtime.IsolationProcess && minimum != runtime.IsolationProcess {
+		d.Isolation = "" // nobody has asked for it
+	}
+	for _, r := range report.Rungs {
+		d.Steps = append(d.Steps, diagnosedStep{
+			Step: string(r.Step), Works: r.Works, InForce: string(r.Step) == d.Isolation, Reason: r.Reason, Help: r.Help,
+		})
+	}
+	return d
+}
+
+func (d diagnosis) write(out io.Writer) error {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "STEP\tSTATE\tWHY NOT")
+	for _, s := range d.Steps {
+		state := "no"
+		switch {
+		case s.InForce:
+			state = "in force"
+		case s.Works:
+			state = "works"
+		}
+		why := s.Reason
+		if s.Step == string(runtime.IsolationProcess) && s.Works && !s.InForce {
+			why = "no isolation: only with --min-isolation process"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", s.Step, state, why)
+		if s.Help != "" {
+			fmt.Fprintf(t, "\t\twhat would help: %s\n", s.Help)
+		}
+	}
+	_ = t.Flush() // into memory
+	t = tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t)
+	for _, line := range [][2]string{
+		{"limits:", d.limits()},
+		{"", strings.Join(d.Unlimited, "; ")},
+		{"users in a sandbox:", fmt.Sprint(d.Users)},
+		{"images, writable /usr:", yes(d.Overlay)},
+		{"/proc of its own:", yes(d.OwnProc)},
+		{"system calls filtered:", yes(d.Filter)},
+		{"kernel:", fmt.Sprintf("%s, cgroups %s, Landlock %d, seccomp %s", d.Kernel, d.Cgroups, d.Landlock, yes(d.Seccomp))},
+	} {
+		if line[1] != "" {
+			fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
+		}
+	}
+	_ = t.Flush()
+	verdict := "met"
+	if !d.Met {
+		verdict = "not met"
+	}
+	fmt.Fprintf(&text, "\nThe minimum, %s, is %s.\n", d.Minimum, verdict)
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+// limits lists what can be limited.
+func (d diagnosis) limits() string {
+	var have, miss []string
+	for _, name := range []string{"cpu", "memory", "pids", "file sizes"} {
+		if d.Limits[name] {
+			have = append(have, name)
+		} else {
+			miss = append(miss, name)
+		}
+	}
+	switch {
+	case len(miss) == 0:
+		return strings.Join(have, ", ")
+	case len(have) == 0:
+		return "none"
+	}
+	return strings.Join(have, ", ") + "; not " + strings.Join(miss, ", ")
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}
