@@ -162,10 +162,12 @@
 //
 // Sandboxes are real processes in a private root over the host's read-only
 // /usr, with a file tree, process tree and network of their own
-// ([IsolationNative], Linux). All share the host's kernel: this keeps mistakes
-// in, and is no place for hostile code. Where the host refuses namespaces
-// there is only [IsolationProcess], which is no isolation, and which [New]
-// refuses unless [Config.MinIsolation] accepts it.
+// ([IsolationNative], Linux), or, where the host refuses namespaces, behind a
+// fence of Landlock and seccomp ([IsolationLandlock]). All share the host's
+// kernel: this keeps mistakes in, and is no place for hostile code.
+// [IsolationProcess] is no isolation. [New] takes the strongest step that works
+// and refuses one below [Config.MinIsolation]; docs/isolation.md says what each
+// protects, and sandbox doctor what works here.
 //
 // # State
 //
