@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -144,7 +145,7 @@ func (d diagnosis) write(out io.Writer) error {
 	for _, line := range [][2]string{
 		{"limits:", d.limits()},
 		{"", strings.Join(d.Unlimited, "; ")},
-		{"users in a sandbox:", fmt.Sprint(d.Users)},
+		{"users in a sandbox:", strconv.Itoa(d.Users)},
 		{"images, writable /usr:", yes(d.Overlay)},
 		{"/proc of its own:", yes(d.OwnProc)},
 		{"system calls filtered:", yes(d.Filter)},
