@@ -64,8 +64,8 @@ const noIsolation = "sandbox: warning: there is no isolation: the command can se
 
 // connectLocal starts a server for this process alone. Where the host allows
 // no isolation it says so.
-func (a *app) connectLocal(ctx context.Context, minimum sandboxserver.Isolation) (*sandboxclient.Client, func() error, error) {
-	server, err := listen(ctx, "127.0.0.1:0", sandboxserver.Config{MinIsolation: minimum})
+func (a *app) connectLocal(ctx context.Context, cfg sandboxserver.Config) (*sandboxclient.Client, func() error, error) {
+	server, err := listen(ctx, "127.0.0.1:0", cfg)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +18,9 @@ import (
 
 type runFlags struct {
 	template, snapshot string
+	image              string
+	upload, download   []string
+	keep, json         bool
 	dir                string
 	env                []string
 	interactive, tty   bool
@@ -34,6 +39,7 @@ func (a *app) runCommand() *cobra.Command {
   sandbox run --env GREETING=hello -- sh -c 'echo $GREETING'
   sandbox run --template python-sandbox -- python --version
   sort names | sandbox run -i -- uniq -c
+  sandbox run --upload .:src --download src/report.txt:report.txt -C src -- make report.txt
   sandbox run -it -- bash`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -52,6 +58,11 @@ func (a *app) runCommand() *cobra.Command {
 	f.commandFlags(cmd)
 	flags.StringVar(&f.template, "template", "", "make the sandbox from this template")
 	flags.StringVar(&f.snapshot, "snapshot", "", "boot the sandbox from the snapshot of this name")
+	flags.StringVar(&f.image, "image", "", "boot the sandbox from this image, of which a snapshot is made for the while")
+	flags.StringArrayVar(&f.upload, "upload", nil, "copy a file or tree in before, as LOCAL:REMOTE; may be repeated")
+	flags.StringArrayVar(&f.download, "download", nil, "copy a file or tree out afterwards, as REMOTE:LOCAL, if the command has run; may be repeated")
+	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox, and print its name on standard error")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON when the command has ended: exit_code, stdout, stderr, sandbox")
 	flags.BoolVar(&f.local, "local", false, "run on this machine even if there is an API key")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationLandlock), "weakest isolation to accept on this machine: see sandbox doctor; process is none")
 	return cmd
@@ -61,6 +72,12 @@ func (a *app) runCommand() *cobra.Command {
 func (a *app) check(f runFlags) (env map[string]string, err error) {
 	if env, err = parseEnv(f.env); err != nil {
 		return nil, err
+	}
+	switch {
+	case f.json && f.tty:
+		return nil, errors.New("--json and --tty exclude each other: a terminal has its output at once")
+	case f.image != "" && f.template+f.snapshot != "", f.template != "" && f.snapshot != "":
+		return nil, errors.New("--template, --snapshot and --image exclude each other")
 	}
 	if f.timeout < 0 {
 		return nil, fmt.Errorf("--timeout %s: want 0 for never, or more", f.timeout)
@@ -81,23 +98,99 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	files, err := parseTransfers(f.upload, f.download)
+	if err != nil {
+		return err
+	}
 	client, stop, err := a.connect(ctx, f)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	sb, err := client.Ephemeral(ctx, &sandboxclient.CreateSandbox{TemplateName: f.template, SnapshotName: f.snapshot})
+	req := &sandboxclient.CreateSandbox{TemplateName: f.template, SnapshotName: f.snapshot}
+	if f.image != "" {
+		snapshot, err := a.snapshotOf(ctx, client, f.image)
+		if err != nil {
+			return err
+		}
+		defer a.removeSnapshot(client, snapshot) //nolint:contextcheck // the deletion outlives the context
+		req.SnapshotID = snapshot.ID
+	}
+	sb, err := client.Ephemeral(ctx, req)
 	if err != nil {
 		return err
 	}
 	a.remains.setSandbox(sb.Name())
-	defer func() { err = a.remove(sb, err) }() //nolint:contextcheck // the deletion outlives the context
-	return a.outcome(ctx, sb.Name(), a.runScript(ctx, sb.Sandbox, f, env, shellCommand(args)))
+	defer func() { err = a.remove(sb, f.keep, err) }() //nolint:contextcheck // the deletion outlives the context
+	if err := files.in(ctx, a, sb.Sandbox); err != nil {
+		return err
+	}
+	outcome := a.outcome(ctx, sb.Name(), a.runAs(ctx, sb.Sandbox, f, env, shellCommand(args)))
+	if code, ran := errors.AsType[exitError](outcome); outcome == nil || ran && code != exitFailed && !interrupted(ctx) {
+		if err := files.out(ctx, a, sb.Sandbox); err != nil {
+			a.say(err)
+			return cmp.Or(outcome, error(exitError(exitFailed)))
+		}
+	}
+	return outcome
+}
+
+// runAs runs the command and has its output printed as it comes, or as JSON at
+// the end.
+func (a *app) runAs(ctx context.Context, sb *sandboxclient.Sandbox, f runFlags, env map[string]string, script string) error {
+	if !f.json {
+		return a.runScript(ctx, sb, f, env, script)
+	}
+	opts := &sandboxclient.RunOptions{Dir: f.dir, ShellPath: "/bin/sh", Env: env, Timeout: f.timeout}
+	if f.timeout == 0 {
+		opts.Timeout = -1
+	}
+	if f.interactive {
+		opts.Stdin = a.in
+	}
+	res, err := sb.Run(ctx, script, opts)
+	if err != nil {
+		return err
+	}
+	if err := printJSON(a.out, map[string]any{
+		"sandbox": sb.Name(), "exit_code": res.ExitCode, "stdout": res.Stdout, "stderr": res.Stderr,
+	}); err != nil {
+		return err
+	}
+	if res.ExitCode != 0 {
+		return &sandboxclient.ExitError{Code: res.ExitCode}
+	}
+	return nil
+}
+
+// snapshotOf makes a snapshot of an image, for one sandbox.
+func (a *app) snapshotOf(ctx context.Context, c *sandboxclient.Client, image string) (*sandboxclient.Snapshot, error) {
+	defer a.spin("pulling " + image)()
+	const disk = 8 << 30
+	name := "sandbox-run/" + strings.ToLower(rand.Text())
+	return c.Snapshots.Create(ctx, &sandboxclient.CreateSnapshot{Name: name, DockerImage: image, FSCapacityBytes: disk}, nil)
+}
+
+// cleanUpTime bounds the deletion of what a run has made.
+const cleanUpTime = 30 * time.Second
+
+func (a *app) removeSnapshot(c *sandboxclient.Client, s *sandboxclient.Snapshot) {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
+	defer cancel()
+	if err := c.Snapshots.Delete(ctx, s.ID); err != nil {
+		a.say(fmt.Sprintf("snapshot %s may be left: delete it: %v", s.Name, err))
+	}
 }
 
 // remove deletes the sandbox. A command that failed keeps its exit code
 // whatever becomes of that.
-func (a *app) remove(sb *sandboxclient.Ephemeral, outcome error) error {
+func (a *app) remove(sb *sandboxclient.Ephemeral, keep bool, outcome error) error {
+	if keep {
+		sb.Keep()
+		a.remains.setSandbox("")
+		a.say(fmt.Sprintf("sandbox %s is kept", sb.Name()))
+		return outcome
+	}
 	err := sb.Close()
 	if err == nil {
 		a.remains.setSandbox("")
@@ -114,7 +207,10 @@ func (a *app) remove(sb *sandboxclient.Ephemeral, outcome error) error {
 // in this process, which stop ends.
 func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Client, stop func() error, err error) {
 	if a.apiKey() == "" || f.local {
-		return a.connectLocal(ctx, sandboxserver.Isolation(f.minIsolation))
+		if f.keep {
+			return nil, nil, errors.New("--keep: a sandbox in this process ends with it: use sandbox serve, and what it prints")
+		}
+		return a.connectLocal(ctx, sandboxserver.Config{MinIsolation: sandboxserver.Isolation(f.minIsolation), PullImages: f.image != ""})
 	}
 	if client, err = a.client(); err != nil {
 		return nil, nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent/terminal"
+	"github.com/langsandbox/sandbox-go/sandboxserver"
 )
 
 // screen is a real terminal with the sandbox command in it, as the leader of
@@ -30,6 +32,12 @@ type screen struct {
 
 func openScreen(t *testing.T, args ...string) *screen {
 	t.Helper()
+	return openScreenWith(t, nil, args...)
+}
+
+// openScreenWith adds to the environment of the command.
+func openScreenWith(t *testing.T, env []string, args ...string) *screen {
+	t.Helper()
 	m, s, err := terminal.Open(terminal.Size{Cols: 100, Rows: 30})
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +49,7 @@ func openScreen(t *testing.T, args ...string) *screen {
 	}
 	sc.before = sc.modes()
 	sc.cmd, sc.temp = command(t, args...)
-	sc.cmd.Env = append(sc.cmd.Env, "TERM=vt52")
+	sc.cmd.Env = append(append(sc.cmd.Env, "TERM=vt52"), env...)
 	sc.cmd.Stdin, sc.cmd.Stdout, sc.cmd.Stderr = sc.slave, sc.slave, sc.slave
 	sc.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := sc.cmd.Start(); err != nil {
@@ -225,4 +233,39 @@ func TestTerminalFailure(t *testing.T) {
 	if strings.Contains(string(sc.seen), "sandbox:") {
 		t.Errorf("and then %q", sc.seen)
 	}
+}
+
+// TestShell: a shell in a sandbox that stays has the terminal, and gives it
+// back as it was; a list on a terminal has colours.
+func TestShell(t *testing.T) {
+	t.Parallel()
+	server, err := sandboxserver.New(sandboxserver.Config{MinIsolation: sandboxserver.IsolationProcess})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := httptest.NewServer(server)
+	t.Cleanup(func() {
+		listener.Close()
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	env := []string{"LANGSMITH_ENDPOINT=" + listener.URL, "LANGSMITH_API_KEY=" + server.APIKey()}
+	made := openScreenWith(t, env, "create", "--name", "box")
+	made.expect("box")
+	made.ends(0)
+	sc := openScreenWith(t, env, "shell", "--shell", "sh", "--env", "MARK=in$((2))side", "box")
+	sc.isRaw()
+	sc.press("tty; echo $MARK; stty size\r")
+	sc.expect("/dev/pts/")
+	sc.expect("in$((2))side")
+	sc.expect("30 100")
+	sc.press("exit 3\r")
+	sc.ends(3)
+	list := openScreenWith(t, env, "ls")
+	list.expect("\x1b[32mready\x1b[0m")
+	list.ends(0)
+	plain := openScreenWith(t, append(env, "NO_COLOR=1"), "ls")
+	plain.expect("ready   -")
+	plain.ends(0)
 }
