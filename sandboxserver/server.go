@@ -86,6 +86,9 @@ func (s *Server) openData() (err error) {
 		}
 	}
 	e.features = runtime.FeaturesOf(e.rt)
+	if runtime.StepOf(e.rt) == runtime.IsolationLandlock && os.Geteuid() == 0 {
+		e.log.Warn("sandboxes can change the modes of root's files: with this isolation, run the server as another user", "isolation", runtime.IsolationLandlock)
+	}
 	if len(e.features.Unlimited) > 0 {
 		e.log.Warn("some limits of sandboxes do not hold on this host, and only count against the quotas", "limits", e.features.Unlimited)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
@@ -62,6 +63,9 @@ func (s *localServer) url() string { return "http://" + s.addr.String() }
 // noIsolation is what the user is told where there is none.
 const noIsolation = "sandbox: warning: there is no isolation: the command can see and change what you can"
 
+// fencedRoot is what root is told where there is a fence only.
+const fencedRoot = "sandbox: warning: there are no namespaces here: the command can change the modes of root's files; run as another user"
+
 // connectLocal starts a server for this process alone. Where the host allows
 // no isolation it says so.
 func (a *app) connectLocal(ctx context.Context, cfg sandboxserver.Config) (*sandboxclient.Client, func() error, error) {
@@ -69,8 +73,11 @@ func (a *app) connectLocal(ctx context.Context, cfg sandboxserver.Config) (*sand
 	if err != nil {
 		return nil, nil, err
 	}
-	if server.Isolation() == sandboxserver.IsolationProcess {
+	switch {
+	case server.Isolation() == sandboxserver.IsolationProcess:
 		fmt.Fprintln(a.err, noIsolation)
+	case server.Isolation() == sandboxserver.IsolationLandlock && os.Geteuid() == 0:
+		fmt.Fprintln(a.err, fencedRoot)
 	}
 	client, err := sandboxclient.New(
 		sandboxclient.WithEndpoint(server.url()+"/v2/sandboxes"),

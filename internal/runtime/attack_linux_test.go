@@ -82,7 +82,9 @@ var (
 		"change the limits of process 1":             "it is the sandbox's own agent, and ends with it; a sandbox can end itself",
 		"read the names of mounted host directories": "the kernel shows where mounts come from; the paths lead nowhere inside",
 	}
-	landlockResidual = map[string]string{}
+	landlockResidual = map[string]string{
+		"change the mode of a file of the host": "the kernel has no rules for modes, times and attributes of files that the server's user owns",
+	}
 )
 
 func residualOf(mode string) map[string]string {

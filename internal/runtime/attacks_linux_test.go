@@ -23,6 +23,7 @@ var attacks = []attack{
 	{"read a file of the host", func(h hostTargets) error { return opens(h.Secret, unix.O_RDONLY) }, false},
 	{"read it through the root of process 1", func(h hostTargets) error { return opens("/proc/1/root"+h.Secret, unix.O_RDONLY) }, false},
 	{"read it through the host's process", func(h hostTargets) error { return opens(inProc(h.PID, "root")+h.Secret, unix.O_RDONLY) }, false},
+	{"change the mode of a file of the host", func(h hostTargets) error { return unix.Chmod(h.Secret, 0o644) }, false}, // it has it
 	{"read files of the host by handle", openByHandle, false},
 	{"leave the root by chroot", func(hostTargets) error { return unix.Chroot("/") }, false},
 	{"leave it through an inherited descriptor", inherited, false},
