@@ -28,7 +28,7 @@ def serve(box):
     raise AssertionError("the server in the sandbox ended")
 
 
-def both(sdk, client, box, **stdin):
+def both(sdk, client, box, template=False, **stdin):
     @test("commands", "run with environment and directory")
     def _():
         r = box.run("echo $A; pwd; echo oops >&2; exit 3", env={"A": "é"}, cwd="/tmp")
@@ -121,6 +121,23 @@ def both(sdk, client, box, **stdin):
         throws(sdk.ResourceNotFoundError, lambda: client.get_sandbox("none"))
         throws(sdk.ResourceNotFoundError, lambda: box.read("/tmp/none"))
 
+    @test("errors", "a server that cannot be reached")
+    def _():
+        away = sdk.SandboxClient(**{**CONFIG, "api_endpoint": "http://127.0.0.1:9"})
+        throws(sdk.SandboxConnectionError, lambda: away.get_sandbox("none"))
+
+    @test("errors", "operation: read of a directory, write below a file")
+    def _():
+        box.write("/tmp/plain", "x")
+        throws(sdk.SandboxOperationError, lambda: box.read("/tmp"))
+        throws(sdk.SandboxOperationError, lambda: box.write("/tmp/plain/below", "x"))
+
+    @test("errors", "name conflict")
+    def _():
+        other = client.create_sandbox("p1") if template else client.create_sandbox()
+        throws(sdk.ResourceNameConflictError, lambda: client.update_sandbox(other.name, new_name=box.name))
+        client.delete_sandbox(other.name)
+
     @test("snapshots", "capture, get, list, boot, delete")
     def _():
         box.write("/home/kept", "kept")
@@ -187,3 +204,15 @@ async def aserve(box):
         if "Serving" in chunk.data:
             return handle
     raise AssertionError("the server in the sandbox ended")
+
+
+# The path of a directory in which python is the machine's python3, if it has
+# none by that name.
+PYTHON = 'mkdir -p "$HOME/bin" && { command -v python || ln -sf "$(command -v python3)" "$HOME/bin/python"; } >/dev/null && echo "$HOME/bin"'
+
+
+async def python_version(box):
+    """What python --version prints in a sandbox."""
+    extra = (await box.run(PYTHON)).stdout.strip()
+    result = await box.run("python --version", env={"PATH": "/usr/local/bin:/usr/bin:/bin:" + extra})
+    return result.success, result.stdout

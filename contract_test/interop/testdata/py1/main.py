@@ -1,7 +1,7 @@
 import sys
 sys.path.insert(0, "..")
 from case import CONFIG, SMALL, equal, test, throws
-from common import asynchronous, both
+from common import asynchronous, both, python_version
 import langsmith.sandbox as sdk
 
 client = sdk.SandboxClient(**CONFIG)
@@ -13,8 +13,8 @@ async def _():
     await client.create_template("p1-example", "python:3.12-slim")
     async with await client.sandbox("p1-example") as box:
         name = box.name
-        result = await box.run("python3 --version")
-        equal((result.success, result.stdout.startswith("Python 3")), (True, True))
+        success, version = await python_version(box)
+        equal((success, version.startswith("Python 3")), (True, True))
     try:
         await client.get_sandbox(name)
         raise AssertionError("the sandbox is still there")
@@ -53,7 +53,37 @@ def _():
 asynchronous(sdk, lambda c: c.sandbox("p1"))
 
 with client.sandbox("p1", name="p1-box") as box:
-    both(sdk, client, box)
+    both(sdk, client, box, template=True)
+
+    @test("errors", "not ready: a stopped sandbox")
+    def _():
+        client.stop_sandbox(box.name)
+        throws(sdk.SandboxNotReadyError, lambda: client.get_sandbox(box.name).run("true"))
+        client.start_sandbox(box.name)
+
+    @test("errors", "in use")
+    def _():
+        client.create_volume("p1-used", "1Gi")
+        mount = sdk.VolumeMountSpec(volume_name="p1-used", mount_path="/data")
+        client.create_template("p1-user", "x", volume_mounts=[mount])
+        throws(sdk.ResourceInUseError, lambda: client.delete_volume("p1-used"))
+        client.delete_template("p1-user")
+        client.delete_volume("p1-used")
+
+    @test("errors", "already exists")
+    def _():
+        client.create_pool("p1-twice", "p1", 1)
+        throws(sdk.ResourceAlreadyExistsError, lambda: client.create_pool("p1-twice", "p1", 1))
+        client.delete_pool("p1-twice")
+
+    @test("errors", "validation")
+    def _():
+        throws(sdk.ValidationError, lambda: client.create_volume("p1-bad", "much"))
+
+    @test("errors", "no data plane")
+    def _():
+        bare = sdk.Sandbox(name="x", _client=client)
+        throws(sdk.DataplaneNotConfiguredError, lambda: bare.run("true"))
 
     @test("errors", "quota")
     def _():

@@ -1,7 +1,7 @@
 import sys
 sys.path.insert(0, "..")
 from case import CONFIG, equal, test
-from common import asynchronous, both
+from common import asynchronous, both, python_version
 import langsmith.sandbox as sdk
 
 client = sdk.SandboxClient(**CONFIG)
@@ -12,8 +12,8 @@ async def _():
     client = sdk.AsyncSandboxClient(**CONFIG)
     async with await client.sandbox() as box:
         name = box.name
-        result = await box.run("python3 --version")
-        equal((result.success, result.stdout.startswith("Python 3")), (True, True))
+        success, version = await python_version(box)
+        equal((success, version.startswith("Python 3")), (True, True))
     try:
         await client.get_sandbox(name)
         raise AssertionError("the sandbox is still there")
