@@ -317,7 +317,10 @@ func (l *ledger) checkSnapshots(t *testing.T, v *victim) (ready []string) {
 	t.Helper()
 	made := 0
 	var all gen.SnapshotList
-	v.get("/snapshots?limit=100", &all)
+	v.get("/snapshots?limit=500", &all)
+	if len(all.Snapshots) == 500 {
+		t.Fatal("more snapshots than a page has")
+	}
 	there := map[string]gen.Snapshot{}
 	for _, s := range all.Snapshots {
 		there[s.Name] = s

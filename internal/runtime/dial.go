@@ -26,19 +26,27 @@ func dialOwn(ctx context.Context, network, address string, dial dialer) (net.Con
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	for i, target := range targets {
-		var conn net.Conn
-		if conn, err = connect(ctx, target, dial); err == nil {
+		conn, failure := connect(ctx, target, dial)
+		if failure == nil {
 			return conn, nil
 		}
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			failure = ctx.Err()
 		}
-		err = &net.OpError{Op: "dial", Net: network, Addr: net.TCPAddrFromAddrPort(target), Err: bareError(err)}
-		if i+1 < len(targets) && !errors.Is(err, syscall.ECONNREFUSED) {
+		if i > 0 && noSuchAddress(failure) {
+			break // that nobody listens at the other one says more
+		}
+		err = &net.OpError{Op: "dial", Net: network, Addr: net.TCPAddrFromAddrPort(target), Err: bareError(failure)}
+		if !errors.Is(failure, syscall.ECONNREFUSED) && !noSuchAddress(failure) {
 			break
 		}
 	}
 	return nil, err
+}
+
+// noSuchAddress is what a host without IPv6, or without IPv4, says.
+func noSuchAddress(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.ENETUNREACH)
 }
 
 func connect(ctx context.Context, target netip.AddrPort, dial dialer) (net.Conn, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +65,8 @@ func deafHelper() error {
 		}
 	}
 	fmt.Println(name.(*syscall.SockaddrInet4).Port)
-	select {}
+	time.Sleep(timeout) // for ever is a deadlock to a program without other goroutines
+	return nil
 }
 
 // listening runs a helper in a sandbox that has this program, and returns the
@@ -160,6 +162,26 @@ func TestDialIsOwnNetwork(t *testing.T) {
 			t.Errorf("what listens on the host: %v", err)
 		}
 	})
+}
+
+// TestDialWithoutFamily is about hosts that have only one version of IP.
+func TestDialWithoutFamily(t *testing.T) {
+	t.Parallel()
+	for _, missing := range []netip.Addr{loopback4, loopback6} {
+		for _, why := range []error{syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT, syscall.ENETUNREACH} {
+			var asked []netip.Addr
+			_, err := dialOwn(t.Context(), "tcp", "localhost:80", func(_ context.Context, addr netip.AddrPort) (net.Conn, error) {
+				asked = append(asked, addr.Addr())
+				if addr.Addr() == missing {
+					return nil, os.NewSyscallError("connect", why)
+				}
+				return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
+			})
+			if !errors.Is(err, syscall.ECONNREFUSED) || len(asked) != 2 {
+				t.Errorf("%v of %v: %v, asked %v", why, missing, err, asked)
+			}
+		}
+	}
 }
 
 func TestDialErrors(t *testing.T) {
