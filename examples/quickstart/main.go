@@ -28,7 +28,7 @@ func run() error {
 	}
 	defer c.Close()
 	return c.Use(ctx, nil, func(ctx context.Context, sb *sandboxclient.Sandbox) error {
-		res, err := sb.Execute(ctx, "uname -sr; id -un", nil)
+		res, err := sb.Execute(ctx, "uname -sr; id -u", nil)
 		if err != nil {
 			return err
 		}

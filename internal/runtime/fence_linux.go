@@ -71,6 +71,7 @@ func (f *landlockFence) try(rt *processRuntime) error {
 		LimitCPU: f.limiter.has("cpu", nil), LimitMemory: f.limiter.has("memory", nil), LimitPIDs: f.limiter.has("pids", nil),
 		LimitFileBytes: true,
 	}
+	f.found.missing(f.limiter, nil)
 	f.log.Debug("landlock isolation", "features", f.found)
 	// What is outside must be out of reach, and what is inside must work.
 	err = runTrial(ctx, made, Command{Args: []string{"/bin/sh", "-c", `echo x >"$HOME/x" && ! (echo x >"$0") && ! ls "$1"`, f.layers.dir + "/outside", f.layers.dir}})

@@ -33,12 +33,17 @@ func (n *native) describeLimits(f *Features, pidMax bool) {
 	f.LimitCPU, f.LimitMemory = n.limiter.has("cpu", n.cgroups), n.limiter.has("memory", n.cgroups)
 	f.LimitPIDs = n.limiter.has("pids", n.cgroups) || pidMax || countsInside() && !n.ids.ranged()
 	f.LimitFileBytes = true
-	for _, l := range []struct {
+	f.missing(n.limiter, n.noCgroups)
+}
+
+// missing enters why limits do not hold that need cgroups.
+func (f *Features) missing(l *limiter, noCgroups error) {
+	for _, limit := range []struct {
 		controller string
 		holds      bool
 	}{{"cpu", f.LimitCPU}, {"memory", f.LimitMemory}, {"pids", f.LimitPIDs}} {
-		if !l.holds {
-			f.Unlimited = append(f.Unlimited, fmt.Sprintf("%s: %v", l.controller, cmp.Or(n.limiter.reasons[l.controller], n.noCgroups, errNoCgroups)))
+		if !limit.holds {
+			f.Unlimited = append(f.Unlimited, fmt.Sprintf("%s: %v", limit.controller, cmp.Or(l.reasons[limit.controller], noCgroups, errNoCgroups)))
 		}
 	}
 }
