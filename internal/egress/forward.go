@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
+	"net/textproto"
 	"strings"
 )
 
@@ -86,7 +88,17 @@ func (p *Proxy) newReverse() *httputil.ReverseProxy {
 type transport struct{}
 
 func (transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return exchangeOf(r.Context()).gen.transport.RoundTrip(r)
+	x := exchangeOf(r.Context())
+	if len(x.masks) > 0 {
+		// Runs before the hook that passes such an answer on.
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+				maskHeader(http.Header(h), x.masks)
+				return nil
+			},
+		}))
+	}
+	return x.gen.transport.RoundTrip(r)
 }
 
 // bufferPool lends the buffers of tunnels.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"slices"
 	"strings"
 	"testing"
@@ -118,5 +120,31 @@ func TestPlaintextHeader(t *testing.T) {
 	b.serve(public+":80", http.HandlerFunc(hello))
 	if got := b.get(b.client(true), "http://api.test/"); got.body != "hello from api.test/ anyone" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestEarlyHints: an answer before the answer repeats no secret, either.
+func TestEarlyHints(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, everything, bearer("api.test"))
+	b.serveTLS(public+":443", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusEarlyHints)
+	}))
+	var hints []string
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+			hints = append(hints, h.Get("Link"))
+			return nil
+		},
+	})
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.test/", http.NoBody)
+	resp, err := b.client(true).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if !slices.Equal(hints, []string{"********************"}) {
+		t.Errorf("%q", hints)
 	}
 }
