@@ -76,7 +76,7 @@ func (g *Gateway) connect(ctx context.Context, e endpoint, list []netip.Addr) (n
 	return nil, failed(http.StatusBadGateway, "destination_ip_unroutable", e.String()+" cannot be reached")
 }
 
-// conns are the open connections to hosts, which Close closes.
+// conns are open connections, which Close closes.
 type conns struct {
 	mu     sync.Mutex
 	open   map[*trackedConn]struct{}

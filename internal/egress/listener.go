@@ -12,6 +12,7 @@ type slotListener struct {
 	net.Listener
 
 	own, shared chan struct{}
+	open        *conns
 	done        <-chan struct{}
 }
 
@@ -29,7 +30,7 @@ func (l *slotListener) Accept() (net.Conn, error) {
 		}
 		select {
 		case l.shared <- struct{}{}:
-			return &slotConn{Conn: conn, free: func() { <-l.own; <-l.shared }}, nil
+			return l.open.add(&slotConn{Conn: conn, free: func() { <-l.own; <-l.shared }})
 		default:
 			conn.Close()
 		}

@@ -26,6 +26,7 @@ type Proxy struct {
 	outer, inner *http.Server // of what comes from the sandbox, and of what is in intercepted tunnels
 	handoff      *handoff
 	reverse      *httputil.ReverseProxy
+	clients      conns // from the sandbox, also those that changed their protocol
 	upstream     conns
 	answers      answers // of callbacks
 
@@ -58,7 +59,7 @@ func (g *Gateway) Open(l net.Listener, name string, rules *Rules) *Proxy {
 	p.inner.ConnContext = withTarget
 	p.inner.TLSConfig = &tls.Config{NextProtos: alpn, MinVersion: tls.VersionTLS12}
 	p.inner.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
-	outer := &slotListener{Listener: l, own: make(chan struct{}, g.cfg.limit), shared: g.slots, done: p.ctx.Done()}
+	outer := &slotListener{Listener: l, own: make(chan struct{}, g.cfg.limit), shared: g.slots, open: &p.clients, done: p.ctx.Done()}
 	p.running.Go(func() {
 		if err := p.outer.Serve(outer); !errors.Is(err, http.ErrServerClosed) && p.ctx.Err() == nil {
 			p.log.Debug("egress proxy ended", "error", err)
@@ -167,6 +168,7 @@ func (p *Proxy) Close() {
 	p.cancel()
 	p.outer.Close()
 	p.inner.Close()
+	p.clients.close()
 	p.upstream.close()
 	p.running.Wait()
 	p.gateway.leave(p)
