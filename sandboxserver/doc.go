@@ -156,7 +156,8 @@
 //     request, and not signed. Their endpoint is subject to Egress, too, and
 //     what they return counts as secret.
 //   - no_proxy is ignored, as by newer servers: there is no other way out.
-//   - A new configuration holds at once, and ends tunnels it does not allow.
+//   - A new configuration holds at once, and ends tunnels and requests that it
+//     does not allow.
 //
 // # Isolation
 //

@@ -225,9 +225,7 @@ func (p *Proxy) tunnel(ctx context.Context, conn *peekConn, upstream net.Conn, t
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.cancel = cancel
-	if a, err := netip.ParseAddrPort(upstream.RemoteAddr().String()); err == nil {
-		t.addr = a.Addr().Unmap()
-	}
+	t.addr = remoteAddr(upstream)
 	p.mu.Lock()
 	p.tunnels[t] = struct{}{}
 	if !p.permits(t, p.now.Load().rules) { // they are new, and Apply did not see the tunnel

@@ -127,6 +127,15 @@ func (c *trackedConn) Close() error {
 
 func (c *trackedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
+// remoteAddr is the address that a connection goes to, if it says so.
+func remoteAddr(conn net.Conn) netip.Addr {
+	a, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap()
+}
+
 // closeWrite tells the other side that no more comes.
 func closeWrite(conn net.Conn) error {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {

@@ -7,26 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/http/httputil"
-	"net/textproto"
 	"strings"
 )
-
-// exchange is a request on its way.
-type exchange struct {
-	target endpoint
-	scheme string
-	gen    *generation
-	headerSet
-}
-
-type exchangeKey struct{}
-
-func exchangeOf(ctx context.Context) *exchange {
-	x, _ := ctx.Value(exchangeKey{}).(*exchange)
-	return x
-}
 
 // forward sends a request to its target, with the headers that rules add.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, e endpoint, scheme string) {
@@ -39,7 +22,11 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, e endpoint, sche
 		p.refuse(w, err)
 		return
 	}
-	p.reverse.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), exchangeKey{}, x))
+	defer cancel()
+	x.cancel = cancel
+	defer p.track(x)()
+	p.reverse.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // headersFor finds the headers to add. Secrets go nowhere in the clear, and
@@ -73,7 +60,7 @@ func (p *Proxy) headersFor(r *http.Request, x *exchange) (headerSet, error) {
 func (p *Proxy) newReverse() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      transport{},
+		Transport:      transport{p},
 		ModifyResponse: modify,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			p.refuse(w, explain(exchangeOf(r.Context()).target, err))
@@ -82,23 +69,6 @@ func (p *Proxy) newReverse() *httputil.ReverseProxy {
 		BufferPool:    bufferPool{},
 		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
-}
-
-// transport sends a request by the rules it began with.
-type transport struct{}
-
-func (transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	x := exchangeOf(r.Context())
-	if len(x.masks) > 0 {
-		// Runs before the hook that passes such an answer on.
-		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-			Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
-				maskHeader(http.Header(h), x.masks)
-				return nil
-			},
-		}))
-	}
-	return x.gen.transport.RoundTrip(r)
 }
 
 // bufferPool lends the buffers of tunnels.

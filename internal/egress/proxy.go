@@ -32,8 +32,9 @@ type Proxy struct {
 
 	running sync.WaitGroup // servers, connections and requests
 
-	mu      sync.Mutex
-	tunnels map[*tunnel]struct{}
+	mu        sync.Mutex
+	tunnels   map[*tunnel]struct{}
+	exchanges map[*exchange]struct{}
 }
 
 // generation is rules and the connections that were made by them.
@@ -47,8 +48,9 @@ type generation struct {
 func (g *Gateway) Open(l net.Listener, name string, rules *Rules) *Proxy {
 	p := &Proxy{
 		gateway: g, name: name, addr: l.Addr(),
-		log:     g.cfg.Logger.With("sandbox", name),
-		tunnels: make(map[*tunnel]struct{}),
+		log:       g.cfg.Logger.With("sandbox", name),
+		tunnels:   make(map[*tunnel]struct{}),
+		exchanges: make(map[*exchange]struct{}),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.handoff = &handoff{conns: make(chan net.Conn), done: p.ctx.Done()}
@@ -134,7 +136,8 @@ func (p *Proxy) dial(ctx context.Context, e endpoint, rules *Rules) (net.Conn, e
 }
 
 // Apply replaces the rules. Tunnels that they do not allow, or would look
-// into, are closed; requests on their way go on.
+// into, are closed, and requests on their way that they do not allow; others
+// go on, with the headers they began with.
 func (p *Proxy) Apply(rules *Rules) {
 	old := p.now.Swap(p.newGeneration(rules))
 	old.transport.CloseIdleConnections()
@@ -145,6 +148,9 @@ func (p *Proxy) Apply(rules *Rules) {
 		if !p.permits(t, rules) {
 			t.cancel()
 		}
+	}
+	for x := range p.exchanges {
+		p.review(x, rules)
 	}
 }
 

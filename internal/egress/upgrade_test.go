@@ -65,3 +65,45 @@ func TestCloseHalfOpenUpgrade(t *testing.T) {
 		<-closed
 	}
 }
+
+// TestApplyEndsRequests: new rules end what they do not allow, by name or by
+// address, and nothing else.
+func TestApplyEndsRequests(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, everything, gen.ProxyConfig{})
+	b.names["third.test"] = addrs("93.184.216.36")
+	for _, address := range []string{public, "93.184.216.35", "93.184.216.36"} {
+		b.serve(address+":80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") != "" {
+				switching(false).ServeHTTP(w, r)
+				return
+			}
+			fmt.Fprintln(w, "hello")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}))
+	}
+	_, denied := b.upgrade("api.test")
+	_, byAddress := b.upgrade("third.test")
+	kept, _ := b.upgrade("other.test")
+	answer, err := b.client(false).Get("http://api.test/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	rules, err := b.gateway.Compile(gen.ProxyConfig{AccessControl: gen.AccessControl{DenyList: []string{"api.test", "93.184.216.36/32"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.proxy.Apply(rules)
+	for _, r := range []io.Reader{denied, byAddress, answer.Body} {
+		_, err := io.ReadAll(r)
+		if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // of the connection itself
+			t.Error("it goes on")
+		}
+	}
+	_ = kept.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := kept.Read(make([]byte, 1)); err == nil || err == io.EOF { //nolint:errorlint // as above
+		t.Errorf("what is allowed was ended: %v", err)
+	}
+}
