@@ -11,8 +11,15 @@ import (
 	"strings"
 )
 
-// forward sends a request to its target, with the headers that rules add.
+// forward sends a request to its target, with the headers that rules add. It
+// waits while the sandbox has as many requests as it may have connections.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, e endpoint, scheme string) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-r.Context().Done():
+		return
+	}
 	x := &exchange{target: e, scheme: scheme, gen: p.now.Load()}
 	err := p.gateway.check(e, x.gen.rules)
 	if err == nil {

@@ -28,7 +28,8 @@ type Proxy struct {
 	reverse      *httputil.ReverseProxy
 	clients      conns // from the sandbox, also those that changed their protocol
 	upstream     conns
-	answers      answers // of callbacks
+	answers      answers       // of callbacks
+	slots        chan struct{} // one for each request: over HTTP/2 many share a connection
 
 	running sync.WaitGroup // servers, connections and requests
 
@@ -51,6 +52,7 @@ func (g *Gateway) Open(l net.Listener, name string, rules *Rules) *Proxy {
 		log:       g.cfg.Logger.With("sandbox", name),
 		tunnels:   make(map[*tunnel]struct{}),
 		exchanges: make(map[*exchange]struct{}),
+		slots:     make(chan struct{}, g.cfg.limit),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.handoff = &handoff{conns: make(chan net.Conn), done: p.ctx.Done()}

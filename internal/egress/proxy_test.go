@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -370,4 +373,43 @@ func TestGatewayClose(t *testing.T) {
 			t.Errorf("%s is still open", address)
 		}
 	}
+}
+
+// TestStreamsAreBounded: requests that share a connection are no way around
+// the bound of connections, since each may need one to its host.
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, everything, bearer("api.test"))
+	var running atomic.Int32
+	all := make(chan struct{})
+	b.serveTLS(public+":443", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if running.Add(1) == testConns {
+			close(all)
+		}
+		<-r.Context().Done()
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	c := b.client(true)
+	ask := func(ctx context.Context) {
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.test/", http.NoBody)
+		if resp, err := c.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	}
+	var group sync.WaitGroup
+	for range testConns {
+		group.Go(func() { ask(ctx) })
+	}
+	<-all
+	more, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer stop()
+	for range 10 {
+		group.Go(func() { ask(more) })
+	}
+	<-more.Done()
+	if n := running.Load(); n > testConns {
+		t.Errorf("%d requests at a time", n)
+	}
+	cancel()
+	group.Wait()
 }
