@@ -71,7 +71,7 @@ func (a *access) check(e endpoint) error {
 func (a *access) checkAddr(e endpoint, addr netip.Addr) error {
 	for i := range a.deny {
 		p := &a.deny[i]
-		if p.prefix.IsValid() && p.onPort(e.port) && p.prefix.Contains(addr) {
+		if p.prefix.IsValid() && p.onPort(e.port) && (p.prefix.Contains(addr) || p.prefix.Contains(final(addr))) {
 			return refused(e, "has an address on the deny list")
 		}
 	}

@@ -61,11 +61,7 @@ func (a *addresses) check(addr netip.Addr) string {
 	if addr.Zone() != "" || !addr.IsValid() {
 		return "has an address with a zone"
 	}
-	addr = addr.Unmap()
-	if translated.Contains(addr) {
-		b := addr.As16()
-		addr = netip.AddrFrom4([4]byte(b[12:]))
-	}
+	addr = final(addr)
 	if slices.Contains(metadata, addr) {
 		if a.opens(addr, netip.PrefixFrom(addr, addr.BitLen())) {
 			return ""
@@ -79,6 +75,16 @@ func (a *addresses) check(addr netip.Addr) string {
 		return "has no public address, and the server does not open the range"
 	}
 	return a.checkOwn(addr)
+}
+
+// final is the address that one leads to: IPv4 where it is written, or
+// translated, as IPv6.
+func final(addr netip.Addr) netip.Addr {
+	if translated.Contains(addr) {
+		b := addr.As16()
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return addr.Unmap()
 }
 
 // classOf is the special range of an address, the smallest if there are some.

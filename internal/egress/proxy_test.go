@@ -126,14 +126,16 @@ func TestDenyAndDefault(t *testing.T) {
 		{Policy{Allow: []string{"*", "*:22"}}, gen.AccessControl{AllowList: []string{"api.test:22"}}, map[string]int{"api.test:22": 200, "api.test:443": 403}},
 		{everything, gen.AccessControl{DenyList: []string{"api.test"}}, map[string]int{"api.test:443": 403, "other.test:443": 200, "other.test:22": 403}},
 		{everything, gen.AccessControl{DenyList: []string{"93.184.216.34/31"}}, map[string]int{"api.test:443": 403, "other.test:443": 403, public + ":443": 403}},
+		{everything, gen.AccessControl{DenyList: []string{"93.184.216.34/31"}}, map[string]int{"[64:ff9b::5db8:d822]:443": 403, "translated.test:443": 403}},
 		{everything, gen.AccessControl{DenyList: []string{"~api"}}, map[string]int{"api.test:443": 403, "other.test:443": 200}},
 		{everything, gen.AccessControl{DenyList: []string{"api.test:80"}}, map[string]int{"api.test:443": 200, "api.test:80": 403}},
 	} {
 		b := newBench(t, c.policy, gen.ProxyConfig{AccessControl: c.config})
+		b.names["translated.test"] = addrs("64:ff9b::5db8:d822")
 		echo := echoServer(t)
-		for _, at := range []string{public, "93.184.216.35"} {
+		for _, at := range []string{public, "93.184.216.35", "64:ff9b::5db8:d822"} {
 			for _, port := range []string{"22", "80", "443"} {
-				b.route(at+":"+port, echo)
+				b.route(net.JoinHostPort(at, port), echo)
 			}
 		}
 		for target, want := range c.want {
