@@ -139,7 +139,9 @@
 //     list must match the whole name, one of a deny list any part of it. A range
 //     in an allow list is for hosts given as addresses, and not for names, which
 //     are not looked up unless they are allowed; one in a deny list is for both.
-//     Names are looked up by the server.
+//     Names are looked up by the server. The name that a client gives in TLS has
+//     to be allowed as well as the host of its tunnel, since one address serves
+//     many names; what else is in a tunnel is not looked at.
 //   - Header rules apply to HTTP, and to HTTPS for hosts that rules or callbacks
 //     name: there the proxy ends TLS itself, with certificates of an authority
 //     that exists only in this server's memory. Only sandboxes with such rules

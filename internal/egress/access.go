@@ -47,10 +47,8 @@ func compileList(list []string, allows bool, path ...any) ([]pattern, error) {
 // since a lookup alone carries data out. So a range of addresses in a list that
 // allows is for hosts given as addresses.
 func (a *access) check(e endpoint) error {
-	for i := range a.deny {
-		if a.deny[i].matches(e) {
-			return refused(e, "is on the deny list")
-		}
+	if err := a.checkDenied(e); err != nil {
+		return err
 	}
 	if !a.closed {
 		if !isWeb(e.port) {
@@ -64,6 +62,15 @@ func (a *access) check(e endpoint) error {
 		}
 	}
 	return refused(e, "is not on the allow list")
+}
+
+func (a *access) checkDenied(e endpoint) error {
+	for i := range a.deny {
+		if a.deny[i].matches(e) {
+			return refused(e, "is on the deny list")
+		}
+	}
+	return nil
 }
 
 // checkAddr decides by the address of a name: what is denied stays so under

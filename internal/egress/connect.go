@@ -217,6 +217,7 @@ type tunnel struct {
 	addr   netip.Addr
 	plain  bool // there is no TLS in it that rules would look into
 	cancel context.CancelFunc
+	named  endpoint // the name in its TLS, guarded by Proxy.mu
 }
 
 // tunnel passes bytes on until both sides have ended, nothing came for too
@@ -237,5 +238,45 @@ func (p *Proxy) tunnel(ctx context.Context, conn *peekConn, upstream net.Conn, t
 		delete(p.tunnels, t)
 		p.mu.Unlock()
 	}()
-	join(ctx, conn, upstream, idleTimeout)
+	join(ctx, &helloConn{conn, helloReader{from: conn, check: func(name string) error { return p.named(t, name) }}}, upstream, idleTimeout)
+}
+
+// helloConn is a client whose first message is looked at.
+type helloConn struct {
+	*peekConn
+
+	hello helloReader
+}
+
+func (c *helloConn) Read(b []byte) (int, error) { return c.hello.Read(b) }
+
+// named checks the name that a client gives in TLS, which has to be allowed
+// as well as the host of its tunnel.
+func (p *Proxy) named(t *tunnel, name string) error {
+	e, err := parseEndpoint(name)
+	if err != nil || e.port != 0 {
+		return errHello
+	}
+	e.port = t.target.port
+	p.mu.Lock()
+	t.named = e
+	err = p.checkNamed(t, p.now.Load().rules)
+	p.mu.Unlock()
+	if err != nil {
+		p.log.Debug("egress refused", "reason", "in TLS to "+t.target.String()+": "+err.Error())
+	}
+	return err
+}
+
+// checkNamed holds the name in TLS to the lists. In a tunnel to an address
+// only what is denied counts: lists that allow it know no name. The caller has
+// p.mu.
+func (p *Proxy) checkNamed(t *tunnel, rules *Rules) error {
+	switch {
+	case t.named.name == "" || t.named == t.target:
+		return nil
+	case t.target.addr.IsValid():
+		return rules.access.checkDenied(t.named)
+	}
+	return p.gateway.check(t.named, rules)
 }

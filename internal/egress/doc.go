@@ -11,7 +11,8 @@
 // list, and, once its host is resolved, the address the connection then goes
 // to. The name is resolved here and once, so that the checked address is the
 // one that is used. Addresses that are not public are out of reach unless the
-// operator names them.
+// operator names them. In a tunnel the name that begins TLS is held to the
+// lists, too: many hosts are behind one address.
 //
 // Header rules and callbacks add headers on the way, for HTTPS by ending TLS
 // here with a certificate for the host. Secrets are sent over verified TLS

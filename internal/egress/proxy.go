@@ -156,9 +156,11 @@ func (p *Proxy) Apply(rules *Rules) {
 	}
 }
 
-// permits reports whether a tunnel may be there by new rules.
+// permits reports whether a tunnel may be there by new rules. The caller has
+// p.mu.
 func (p *Proxy) permits(t *tunnel, rules *Rules) bool {
-	if p.gateway.check(t.target, rules) != nil || rules.intercepts(t.target) && !t.plain {
+	if p.gateway.check(t.target, rules) != nil || rules.intercepts(t.target) && !t.plain ||
+		p.checkNamed(t, rules) != nil {
 		return false
 	}
 	return rules.access.checkAddr(t.target, t.addr) == nil

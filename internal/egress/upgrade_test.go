@@ -86,7 +86,8 @@ func TestApplyEndsRequests(t *testing.T) {
 	_, denied := b.upgrade("api.test")
 	_, byAddress := b.upgrade("third.test")
 	kept, _ := b.upgrade("other.test")
-	answer, err := b.client(false).Get("http://api.test/")
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://api.test/", http.NoBody)
+	answer, err := b.client(false).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
