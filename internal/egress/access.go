@@ -33,10 +33,14 @@ func compileList(list []string, allows bool, path ...any) ([]pattern, error) {
 		return nil, badConfig("has more than 1000 entries", path...)
 	}
 	patterns := make([]pattern, 0, len(list))
+	size := 0
 	for i, s := range list {
 		p, err := parsePattern(s, allows)
 		if err != nil {
 			return nil, badConfig(err.Error(), append(path, i)...)
+		}
+		if size += p.size; size > maxExprTotal {
+			return nil, badConfig("its expressions are too large together", path...)
 		}
 		patterns = append(patterns, p)
 	}

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
 const (
 	maxPatterns = 1000 // of one list
 	maxPattern  = 1000 // bytes
+
+	// What expressions compile to: repetitions make much of few bytes.
+	maxExpr      = 5_000   // instructions of one
+	maxExprTotal = 100_000 // and of a list
 )
 
 // pattern is an entry of an access list.
@@ -20,6 +25,7 @@ type pattern struct {
 	prefix netip.Prefix
 	glob   glob
 	expr   *regexp.Regexp
+	size   int // instructions of expr
 }
 
 // parsePattern reads an entry. An expression must match the whole name in a
@@ -29,8 +35,8 @@ func parsePattern(s string, allows bool) (pattern, error) {
 	case s == "" || len(s) > maxPattern:
 		return pattern{}, fmt.Errorf("must have 1 to %d bytes", maxPattern)
 	case s[0] == '~':
-		expr, err := compileExpr(s[1:], allows)
-		return pattern{expr: expr}, err
+		expr, size, err := compileExpr(s[1:], allows)
+		return pattern{expr: expr, size: size}, err
 	case strings.Contains(s, "/"):
 		prefix, err := parsePrefix(s)
 		return pattern{prefix: prefix}, err
@@ -50,18 +56,32 @@ func parsePattern(s string, allows bool) (pattern, error) {
 	return pattern{port: e.port, name: e.name}, nil
 }
 
-func compileExpr(s string, whole bool) (*regexp.Regexp, error) {
-	if _, err := regexp.Compile(s); err != nil { // alone first: parentheses must not reach beyond it
-		return nil, fmt.Errorf("is no regular expression: %w", err)
+func compileExpr(s string, whole bool) (expr *regexp.Regexp, size int, err error) {
+	if size, err = exprSize(s); err != nil { // alone first: parentheses must not reach beyond it
+		return nil, 0, err
 	}
 	if whole {
 		s = `\A(?:` + s + `)\z`
 	}
-	expr, err := regexp.Compile(`(?i:` + s + `)`)
-	if err != nil {
-		return nil, fmt.Errorf("is no regular expression: %w", err)
+	if expr, err = regexp.Compile(`(?i:` + s + `)`); err != nil {
+		return nil, 0, fmt.Errorf("is no regular expression: %w", err)
 	}
-	return expr, nil
+	return expr, size, nil
+}
+
+func exprSize(s string) (int, error) {
+	parsed, err := syntax.Parse(s, syntax.Perl)
+	if err != nil {
+		return 0, fmt.Errorf("is no regular expression: %w", err)
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 0, fmt.Errorf("is no regular expression: %w", err)
+	}
+	if len(program.Inst) > maxExpr {
+		return 0, errors.New("is too large an expression")
+	}
+	return len(program.Inst), nil
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -51,6 +52,8 @@ func TestConfigErrors(t *testing.T) {
 		{list([]string{"a", "https://b"}, nil), "allow_list.1: is no range", false},
 		{list(nil, []string{"~("}), "deny_list.0: is no regular", false},
 		{list(make([]string, 1001), nil), "more than 1000", false},
+		{list([]string{`~\pL{1000}\pL{1000}\pL{1000}\pL{1000}\pL{1000}`}, nil), "allow_list.0: is too large", false},
+		{list(nil, slices.Repeat([]string{`~a{1000}`}, 101)), "deny_list: its expressions are too large", false},
 		{rule(gen.ProxyRule{Type: "aws"}), "rules.1.type", true},
 		{rule(gen.ProxyRule{Rewrite: gen.Rewrite{Port: 1}}), "rules.1: ", true},
 		{rule(gen.ProxyRule{RelayID: "x"}), "rules.1: ", true},
