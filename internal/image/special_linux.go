@@ -34,12 +34,11 @@ func isWhiteout(info fs.FileInfo) bool {
 // hide makes what a layer says of those below it.
 func (u *unpacker) hide(dir, marker string) error {
 	if marker == opaqueName {
-		if u.dirs[dir] == nil {
-			u.dirs[dir] = &directory{}
-			u.order = append(u.order, dir)
+		d, err := u.know(dir)
+		if err == nil {
+			d.opaque = true
 		}
-		u.dirs[dir].opaque = true
-		return nil
+		return err
 	}
 	if strings.HasPrefix(marker, reservedPrefix) {
 		return nil // notes of one kind of storage to itself
@@ -104,7 +103,7 @@ func isOpaque(dir *os.File) bool {
 
 // setXattrs sets what a user may set on files and means nothing to the kernel.
 // File systems that do not keep attributes, or not so many, go without.
-func setXattrs(file *os.File, header *tar.Header) {
+func (u *unpacker) setXattrs(file *os.File, header *tar.Header) error {
 	count := 0
 	for key, value := range header.PAXRecords {
 		name, ok := strings.CutPrefix(key, xattrPrefix)
@@ -112,8 +111,12 @@ func setXattrs(file *os.File, header *tar.Header) {
 			continue
 		}
 		count++
+		if err := u.charge(int64(len(name) + len(value))); err != nil {
+			return err
+		}
 		_ = unix.Fsetxattr(int(file.Fd()), name, []byte(value), 0)
 	}
+	return nil
 }
 
 func allowedXattr(name string) bool {

@@ -29,8 +29,9 @@ const (
 )
 
 const (
-	maxName  = 255
-	maxDepth = 200
+	maxName     = 255
+	maxDepth    = 200
+	maxDirNames = 64 << 20 // bytes of all names of directories in a layer
 )
 
 // nobodyID is what an id becomes that no sandbox has.
@@ -65,16 +66,32 @@ type unpacker struct {
 	entries int
 	dirs    map[string]*directory // their attributes come last
 	order   []string
+	names   int      // bytes in order
 	at      *os.Root // the directory of the last entry
 	atName  string
 }
 
+// directory is what a directory gets at the end. It has no more of a header
+// than that, since there may be many, and long ones.
 type directory struct {
 	mode     fs.FileMode
 	uid, gid int
-	modified time.Time
-	header   *tar.Header // nil for one that was only implied
+	modified time.Time // zero for one that was only implied
 	opaque   bool
+}
+
+// know returns what is known of a directory, for all entries of the layer.
+func (u *unpacker) know(name string) (*directory, error) {
+	if d := u.dirs[name]; d != nil {
+		return d, nil
+	}
+	if u.names += len(name); u.names > maxDirNames {
+		return nil, &problem{ErrTooLarge, "the names of its directories are too long together"}
+	}
+	d := &directory{mode: 0o755}
+	u.dirs[name] = d
+	u.order = append(u.order, name)
+	return d, nil
 }
 
 // unpack writes a layer into an empty directory, and returns its size. After
@@ -156,8 +173,7 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 		if header.Typeflag != tar.TypeDir {
 			return &problem{ErrInvalidImage, "the root is not a directory"}
 		}
-		u.setDir(name, header)
-		return nil
+		return u.setDir(u.root, name, name, header)
 	}
 	if err := u.enter(path.Dir(name)); err != nil {
 		return err
@@ -223,7 +239,6 @@ func (u *unpacker) imply(dir string) error {
 		if err := u.makeDir(u.root, name, name); err != nil {
 			return err
 		}
-		u.dirs[name].mode = 0o755
 	}
 	return nil
 }
@@ -244,17 +259,30 @@ func (u *unpacker) makeDir(in *os.Root, name, full string) error {
 	if err := in.Mkdir(name, 0o700); err != nil {
 		return asInvalid(err)
 	}
-	if u.dirs[full] == nil {
-		u.order = append(u.order, full)
+	d, err := u.know(full)
+	if err == nil {
+		*d = directory{mode: 0o755, opaque: hidden}
 	}
-	u.dirs[full] = &directory{mode: 0o755, opaque: hidden}
-	return nil
+	return err
 }
 
-func (u *unpacker) setDir(name string, header *tar.Header) {
-	d := u.dirs[name]
+// setDir gives a directory its attributes, and remembers the rest for the end.
+func (u *unpacker) setDir(in *os.Root, name, full string, header *tar.Header) error {
+	d, err := u.know(full)
+	if err != nil {
+		return err
+	}
 	d.mode = header.FileInfo().Mode()
-	d.uid, d.gid, d.modified, d.header = header.Uid, header.Gid, header.ModTime, header
+	d.uid, d.gid, d.modified = header.Uid, header.Gid, header.ModTime
+	if len(header.PAXRecords) == 0 {
+		return nil
+	}
+	dir, err := in.Open(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return u.setXattrs(dir, header)
 }
 
 func (u *unpacker) dir(name string, header *tar.Header) error {
@@ -265,12 +293,7 @@ func (u *unpacker) dir(name string, header *tar.Header) error {
 			return err
 		}
 	}
-	if u.dirs[name] == nil { // reached by way of a link before
-		u.dirs[name] = &directory{}
-		u.order = append(u.order, name)
-	}
-	u.setDir(name, header)
-	return nil
+	return u.setDir(u.at, base, name, header)
 }
 
 // finish gives directories their attributes, the innermost first, now that
@@ -300,11 +323,7 @@ func (u *unpacker) finishDir(name string, d *directory) error {
 			return err
 		}
 	}
-	header := d.header
-	if header == nil {
-		header = &tar.Header{Typeflag: tar.TypeDir, Mode: 0o755}
-	}
-	if err := u.dress(dir, header); err != nil {
+	if err := u.dress(dir, d.mode, d.uid, d.gid); err != nil {
 		return err
 	}
 	if !d.modified.IsZero() {

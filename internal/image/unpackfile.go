@@ -96,7 +96,10 @@ func (u *unpacker) file(base string, header *tar.Header, content io.Reader) erro
 	}
 	err = u.copy(out, content)
 	if err == nil {
-		err = u.dress(out, header)
+		err = u.setXattrs(out, header)
+	}
+	if err == nil {
+		err = u.dress(out, header.FileInfo().Mode(), header.Uid, header.Gid)
 	}
 	if err := errors.Join(err, out.Close()); err != nil {
 		return err
@@ -138,20 +141,18 @@ func (u *unpacker) copy(out io.Writer, content io.Reader) error {
 	}
 }
 
-// dress gives an open file its owner, mode and extended attributes. The owner
-// comes first: a change of it takes bits off the mode.
-func (u *unpacker) dress(file *os.File, header *tar.Header) error {
-	mode := header.FileInfo().Mode()
+// dress gives an open file its owner and mode. The owner comes first: a change
+// of it takes bits off the mode.
+func (u *unpacker) dress(file *os.File, mode fs.FileMode, uid, gid int) error {
 	if u.owner.Size > 1 {
-		uid, gid := u.owner.of(header.Uid, header.Gid)
-		if err := file.Chown(uid, gid); err != nil {
+		hostUID, hostGID := u.owner.of(uid, gid)
+		if err := file.Chown(hostUID, hostGID); err != nil {
 			return err
 		}
 	}
-	if !u.owner.has(header.Uid, header.Gid) {
+	if !u.owner.has(uid, gid) {
 		mode &^= fs.ModeSetuid | fs.ModeSetgid // they would be another's
 	}
-	setXattrs(file, header)
 	return file.Chmod(mode & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky))
 }
 
