@@ -27,6 +27,10 @@ func (r registry) view() gen.Registry {
 // changed is the registry as a request wants it, checked. Empty members stay
 // as they are.
 func (r registry) changed(address, username, password string, auth gen.RegistryAuthType, role string) (registry, error) {
+	moved := address != "" && !strings.EqualFold(registryHost(address), registryHost(r.url))
+	if r.password != "" && password == "" && moved {
+		return r, invalid("password is required with the url of another registry: the one that is known is not sent there", "password")
+	}
 	r.url = cmp.Or(address, r.url)
 	r.username, r.password = cmp.Or(username, r.username), cmp.Or(password, r.password)
 	switch {

@@ -89,8 +89,26 @@ func TestRegistriesAreKept(t *testing.T) {
 	if got := decode[gen.Template](t, after.want(200, "GET", "/templates/pulling", nil)); got.RegistryID != r.ID {
 		t.Errorf("%+v", got)
 	}
-	after.want(200, "PATCH", "/registries/private", `{"url":"quay.io"}`) // the credentials are still there
+	after.want(200, "PATCH", "/registries/private", `{"url":"https://ghcr.io/team"}`) // the credentials are still there
 	if got := after.server.engine.registries.byName["private"]; got.password != "secret" {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestRegistryPasswordStays: who may not read a password does not get it sent
+// to another host, either.
+func TestRegistryPasswordStays(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.want(201, "POST", "/registries", `{"name":"private","url":"ghcr.io","username":"u","password":"secret"}`)
+	b.want(201, "POST", "/registries", `{"name":"open","url":"ghcr.io"}`)
+	for _, url := range []string{"ghcr.io.evil.dev", "https://ghcr.io:8443", "http://evil.dev/ghcr.io"} {
+		b.refused(b.call("PATCH", "/registries/private", map[string]string{"url": url}), 422, "", "password")
+		b.refused(b.call("PATCH", "/registries/private", map[string]string{"url": url, "username": "v"}), 422, "", "password")
+	}
+	for _, url := range []string{"https://GHCR.io/", "ghcr.io"} {
+		b.want(200, "PATCH", "/registries/private", map[string]string{"url": url})
+	}
+	b.want(200, "PATCH", "/registries/private", `{"url":"quay.io","password":"new"}`)
+	b.want(200, "PATCH", "/registries/open", `{"url":"quay.io"}`)
 }
