@@ -78,7 +78,8 @@ func (e *networkError) Unwrap() error { return e.err }
 func describe(err error) string {
 	if answer, ok := errors.AsType[*transport.Error](err); ok {
 		parts := []string{http.StatusText(answer.StatusCode)}
-		for _, d := range answer.Errors {
+		const most = 3
+		for _, d := range answer.Errors[:min(most, len(answer.Errors))] {
 			parts = append(parts, clip(string(d.Code)+" "+d.Message))
 		}
 		return strings.Join(parts, ": ")

@@ -36,7 +36,8 @@ func TestMain(m *testing.M) {
 // shelf is a registry of this test.
 type shelf struct {
 	*httptest.Server
-	host string
+	host  string
+	store *Store // of the test, where it matters
 
 	mu     sync.Mutex
 	before func(w http.ResponseWriter, r *http.Request) bool // answers, or lets through

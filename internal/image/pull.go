@@ -76,7 +76,29 @@ func (s *Store) pull(ctx context.Context, r Request) (*Handle, error) {
 	if err := p.layers(ctx, m); err != nil {
 		return nil, err
 	}
+	if err := s.checkSize(m); err != nil {
+		return nil, err
+	}
 	return s.finish(m)
+}
+
+// checkSize holds an image to its limit with the layers that were there before,
+// which the budget of a pull does not know of.
+func (s *Store) checkSize(m *manifest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var size int64
+	seen := map[v1.Hash]bool{}
+	for _, diff := range m.config.RootFS.DiffIDs {
+		if !seen[diff] {
+			seen[diff] = true
+			size += s.layers[diff].Size // the pull holds it
+		}
+	}
+	if size > s.config.Limits.Bytes {
+		return &problem{ErrTooLarge, "its files are larger than allowed"}
+	}
+	return nil
 }
 
 // pull is one that goes on.

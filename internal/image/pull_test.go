@@ -184,17 +184,56 @@ func TestPullFails(t *testing.T) {
 			})
 			return s.host + "/a"
 		}},
+		{"manifest of zeros elsewhere", ErrInvalidImage, "too long", func(_ *testing.T, s *shelf) string {
+			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+				switch {
+				case strings.Contains(r.URL.Path, "/manifests/"):
+					http.Redirect(w, r, "/blobs/x", http.StatusTemporaryRedirect)
+					return true
+				case r.URL.Path != "/blobs/x":
+					return false
+				}
+				w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+				for range 8 {
+					_, _ = w.Write([]byte(zeros))
+				}
+				return true
+			})
+			return s.host + "/a"
+		}},
+		{"large with what is there", ErrTooLarge, "larger", func(t *testing.T, s *shelf) string {
+			there := layerOf(t, file("zeros", zeros[:40<<10]))
+			if h, err := s.store.Pull(t.Context(), Request{Reference: s.push(t, "b", imageOf(t, there))}); err == nil {
+				defer h.Release()
+			} else {
+				t.Error(err)
+			}
+			return s.push(t, "a", imageOf(t, there, layerOf(t, file("more", zeros[:40<<10]))))
+		}},
+		{"many complaints", ErrUnavailable, "Bad Request", func(_ *testing.T, s *shelf) string {
+			s.on(func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = w.Write([]byte(`{"errors":[` + strings.Repeat(`{"code":"UNKNOWN","message":"no"},`, 1000) + `{}]}`))
+				return true
+			})
+			return s.host + "/a"
+		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			reference := test.make(t, newShelf(t))
-			s := openStore(t, Config{Limits: small})
+			shelf, s := newShelf(t), openStore(t, Config{Limits: small})
+			shelf.store = s
+			reference := test.make(t, shelf)
+			had := s.stored(t)
 			_, err := s.Pull(t.Context(), Request{Reference: reference})
 			if failed, ok := errors.AsType[*Error](err); !ok || !errors.Is(failed.Kind, test.want) || !strings.Contains(err.Error(), test.text) {
 				t.Fatalf("error %v, want %v with %q", err, test.want, test.text)
 			}
-			wantStored(t, s, 0, 0)
+			if n := len(err.Error()); n > 2000 {
+				t.Errorf("an error of %d bytes", n)
+			}
+			wantStored(t, s, had[layersName], had[imagesName])
 		})
 	}
 }

@@ -91,11 +91,20 @@ func (p *policy) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	left := int64(maxManifest)
-	if strings.Contains(r.URL.Path, "/blobs/") || r.Response != nil {
-		left = -1 // their sizes are known, and kept to
+	if isBlob(r) {
+		left = -1 // its size is known, and kept to
 	}
 	response.Body = &body{ReadCloser: response.Body, left: left}
 	return response, nil
+}
+
+// isBlob reports whether a request is for a blob, where others have sent it, too.
+// Tokens are asked for where a registry says, but with a query.
+func isBlob(r *http.Request) bool {
+	for r.Response != nil && r.Response.Request != nil {
+		r = r.Response.Request
+	}
+	return strings.Contains(r.URL.Path, "/blobs/") && r.URL.RawQuery == ""
 }
 
 func hostOf(hostport string) string {
