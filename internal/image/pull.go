@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -259,9 +261,14 @@ func (s *Store) writeRecord(digest string, data []byte) error {
 
 // boot reads how an image wants to be run.
 func boot(c *v1.ConfigFile, layers []string) (Boot, error) {
-	b := Boot{
-		WorkingDir: c.Config.WorkingDir, Env: c.Config.Env, Labels: c.Config.Labels,
-		Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd,
+	b := Boot{Labels: c.Config.Labels, Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd}
+	if c.Config.WorkingDir != "" {
+		b.WorkingDir = path.Join("/", c.Config.WorkingDir)
+	}
+	for _, entry := range c.Config.Env {
+		if strings.Index(entry, "=") > 0 {
+			b.Env = append(b.Env, entry)
+		}
 	}
 	for port := range c.Config.ExposedPorts {
 		b.Exposed = append(b.Exposed, port)

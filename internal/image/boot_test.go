@@ -1,0 +1,23 @@
+package image
+
+import (
+	"slices"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// TestBoot: what other tools write into images, and no process can have, is no
+// reason not to start one.
+func TestBoot(t *testing.T) {
+	t.Parallel()
+	b, err := boot(&v1.ConfigFile{Config: v1.Config{
+		WorkingDir: "app/./src", Env: []string{"A=b=c", "ALONE", "=x", "", "B="},
+	}}, nil)
+	if err != nil || b.WorkingDir != "/app/src" || !slices.Equal(b.Env, []string{"A=b=c", "B="}) {
+		t.Errorf("%+v %v", b, err)
+	}
+	if b, err = boot(&v1.ConfigFile{}, nil); err != nil || b.WorkingDir != "" {
+		t.Errorf("%+v %v", b, err)
+	}
+}
