@@ -1,103 +1,21 @@
 package sandboxserver
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
-	images "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/langsandbox/sandbox-go/gen"
+	"github.com/langsandbox/sandbox-go/internal/imagetest"
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
-
-// shelf is a registry of this test.
-type shelf struct {
-	host   string
-	locked atomic.Bool // asks for name and password
-	seen   atomic.Bool // saw credentials
-}
-
-func newShelf(t *testing.T) *shelf {
-	t.Helper()
-	s := new(shelf)
-	inner := images.New(images.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, password, given := r.BasicAuth()
-		s.seen.Store(s.seen.Load() || given)
-		if s.locked.Load() && (user != "me" || password != "hidden-word") {
-			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		inner.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	s.host = strings.TrimPrefix(server.URL, "http://")
-	return s
-}
-
-// push stores an image with files, and returns its reference.
-func (s *shelf) push(t *testing.T, path string, config v1.Config, files map[string]string) string {
-	t.Helper()
-	var buf bytes.Buffer
-	out := tar.NewWriter(&buf)
-	for name, body := range files {
-		if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(body))}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(out, body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file = file.DeepCopy()
-	file.OS, file.Architecture, file.Config = "linux", goruntime.GOARCH, config
-	if img, err = mutate.ConfigFile(img, file); err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.ParseReference(s.host + "/" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := new(http.Transport)
-	defer transport.CloseIdleConnections()
-	if err := remote.Write(ref, img, remote.WithTransport(transport)); err != nil {
-		t.Fatal(err)
-	}
-	return ref.String()
-}
 
 func pulling(t *testing.T) func(*Config) {
 	t.Helper()
@@ -120,9 +38,9 @@ func (b *bench) latest() runtime.Spec {
 // TestTemplateImage: a sandbox starts from the image of its template.
 func TestTemplateImage(t *testing.T) {
 	t.Parallel()
-	shelf := newShelf(t)
-	reference := shelf.push(t, "app", v1.Config{User: "app", WorkingDir: "/srv", Env: []string{"A=b"}},
-		map[string]string{"etc/passwd": "app:x:7:8::/home/app:/bin/sh\n", "file": "1"})
+	shelf := imagetest.NewRegistry(t)
+	reference := shelf.Push(t, "app", v1.Config{User: "app", WorkingDir: "/srv", Env: []string{"A=b"}},
+		[]imagetest.Entry{imagetest.File("etc/passwd", "app:x:7:8::/home/app:/bin/sh\n"), imagetest.File("file", "1")})
 	b := newBench(t, pulling(t))
 	b.template("app", map[string]any{"image": reference})
 	b.template("plain", map[string]any{"image": "host"})
@@ -172,9 +90,19 @@ func TestImagesAreNames(t *testing.T) {
 // TestImagePull: images that cannot be had are told apart as the API does.
 func TestImagePull(t *testing.T) {
 	t.Parallel()
-	shelf := newShelf(t)
-	reference := shelf.push(t, "private", v1.Config{}, map[string]string{"f": "1"})
-	shelf.locked.Store(true)
+	shelf := imagetest.NewRegistry(t)
+	reference := shelf.Push(t, "private", v1.Config{}, []imagetest.Entry{imagetest.File("f", "1")})
+	var seen atomic.Bool // there were credentials
+	shelf.Before(func(w http.ResponseWriter, r *http.Request) bool {
+		user, password, given := r.BasicAuth()
+		seen.Store(seen.Load() || given)
+		if user == "me" && password == "hidden-word" {
+			return true
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return false
+	})
 	b := newBench(t, pulling(t))
 	refuse := func(template, words string) {
 		t.Helper()
@@ -193,17 +121,17 @@ func TestImagePull(t *testing.T) {
 	refuse("locked", "access")
 
 	for name, login := range map[string]map[string]any{
-		"right": {"url": "http://" + shelf.host, "username": "me", "password": "hidden-word"},
-		"wrong": {"url": shelf.host, "username": "me", "password": "another-word"},
+		"right": {"url": "http://" + shelf.Host, "username": "me", "password": "hidden-word"},
+		"wrong": {"url": shelf.Host, "username": "me", "password": "another-word"},
 		"other": {"url": "registry.example", "username": "me", "password": "hidden-word"},
 	} {
 		login["name"] = name
 		b.want(201, "POST", "/registries", login)
 		b.template("by-"+name, map[string]any{"image": reference, "registry_name": name})
 	}
-	shelf.seen.Store(false)
+	seen.Store(false)
 	refuse("by-other", "access")
-	if shelf.seen.Load() {
+	if seen.Load() {
 		t.Error("credentials of another registry were sent")
 	}
 	refuse("by-wrong", "access")
@@ -221,10 +149,10 @@ func TestImagePull(t *testing.T) {
 // restart.
 func TestSnapshotImage(t *testing.T) {
 	t.Parallel()
-	shelf := newShelf(t)
-	reference := shelf.push(t, "app:1", v1.Config{
+	shelf := imagetest.NewRegistry(t)
+	reference := shelf.Push(t, "app:1", v1.Config{
 		User: "9", Cmd: []string{"run"}, ExposedPorts: map[string]struct{}{"80/tcp": {}, "53/udp": {}}, Labels: map[string]string{"a": "image", "b": "image"},
-	}, map[string]string{"file": "old"})
+	}, []imagetest.Entry{imagetest.File("file", "old")})
 	dir := t.TempDir()
 	pull := pulling(t)
 	keep := func(c *Config) { c.Dir = dir; pull(c) }
@@ -240,7 +168,7 @@ func TestSnapshotImage(t *testing.T) {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 	for name, body := range map[string]map[string]any{
-		"was not found": {"name": "none", "docker_image": shelf.host + "/none"},
+		"was not found": {"name": "none", "docker_image": shelf.Host + "/none"},
 		"does not fit":  {"name": "small", "docker_image": reference, "fs_capacity_bytes": 1},
 	} {
 		failed := b.image(body)
@@ -254,7 +182,7 @@ func TestSnapshotImage(t *testing.T) {
 		t.Fatalf("image %+v", first)
 	}
 	captured := b.built(decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/first/snapshot", map[string]any{"name": "mine"})))
-	shelf.push(t, "app:1", v1.Config{}, map[string]string{"file": "new"})
+	shelf.Push(t, "app:1", v1.Config{}, []imagetest.Entry{imagetest.File("file", "new")})
 	for _, stage := range []string{"at once", "after a restart"} {
 		b.box(map[string]any{"snapshot_id": captured.ID, "name": "copy " + stage})
 		got := b.latest()

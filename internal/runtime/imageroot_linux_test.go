@@ -1,166 +1,30 @@
 package runtime
 
 import (
-	"archive/tar"
-	"bytes"
-	"debug/elf"
 	"errors"
-	"io"
-	"log"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	images "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/langsandbox/sandbox-go/internal/image"
+	"github.com/langsandbox/sandbox-go/internal/imagetest"
 )
 
-// libraryDirs are where programs of this machine have their libraries.
-var libraryDirs = []string{
-	"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/lib/" + triplet(), "/usr/lib/" + triplet(),
-}
-
-func triplet() string {
-	return map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[goruntime.GOARCH] + "-linux-gnu"
-}
-
-// programs returns programs of this machine with all that they load, by path.
-func programs(t *testing.T, names ...string) map[string][]byte {
-	t.Helper()
-	files := map[string][]byte{}
-	var add func(path, as string)
-	add = func(path, as string) {
-		if files[as] != nil {
-			return
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[as] = data
-		f, err := elf.NewFile(bytes.NewReader(data))
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		for _, p := range f.Progs {
-			if p.Type == elf.PT_INTERP {
-				name, _ := io.ReadAll(p.Open())
-				loader := strings.TrimRight(string(name), "\x00")
-				add(loader, loader)
-			}
-		}
-		needed, err := f.ImportedLibraries()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, library := range needed {
-			for _, dir := range libraryDirs {
-				if found := filepath.Join(dir, library); exists(found) {
-					add(found, found)
-					break
-				}
-			}
-		}
-	}
-	for _, name := range names {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		add(path, "/bin/"+name)
-	}
-	return files
-}
-
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
-}
-
-// layerOf makes a layer of entries. A file has its contents in place of a link.
-func layerOf(t *testing.T, entries ...tar.Header) v1.Layer {
-	t.Helper()
-	return layerWith(t, nil, entries...)
-}
-
-func layerWith(t *testing.T, files map[string][]byte, entries ...tar.Header) v1.Layer {
-	t.Helper()
-	var buf bytes.Buffer
-	out := tar.NewWriter(&buf)
-	for name, data := range files {
-		entries = append(entries, tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: 0o755, Linkname: string(data)})
-	}
-	for _, h := range entries {
-		body := ""
-		if h.Typeflag == 0 {
-			body, h.Linkname, h.Size = h.Linkname, "", int64(len(h.Linkname))
-		}
-		if h.Mode == 0 {
-			h.Mode = 0o644
-		}
-		if err := out.WriteHeader(&h); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(out, body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-func fileHeader(name, body string) tar.Header { return tar.Header{Name: name, Linkname: body} }
-
-func dirHeader(name string, mode int64, uid int) tar.Header {
-	return tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: mode, Uid: uid, Gid: uid}
+// folder is a directory with a mode.
+func folder(name string, mode int64, uid int) imagetest.Entry {
+	e := imagetest.Dir(name, uid)
+	e.Mode = mode
+	return e
 }
 
 // pulled stores an image in a registry and pulls it back.
-func pulled(t *testing.T, config v1.Config, layers ...v1.Layer) *ImageRoot {
+func pulled(t *testing.T, config v1.Config, layers ...[]imagetest.Entry) *ImageRoot {
 	t.Helper()
-	img, err := mutate.AppendLayers(empty.Image, layers...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file = file.DeepCopy()
-	file.OS, file.Architecture, file.Config = "linux", goruntime.GOARCH, config
-	if img, err = mutate.ConfigFile(img, file); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(images.New(images.Logger(log.New(io.Discard, "", 0))))
-	defer server.Close()
-	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://") + "/test/image:1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := new(http.Transport)
-	defer transport.CloseIdleConnections()
-	if err := remote.Write(ref, img, remote.WithTransport(transport)); err != nil {
-		t.Fatal(err)
-	}
+	reference := imagetest.NewRegistry(t).Push(t, "test/image:1", config, layers...)
 	owner, err := ImageOwner()
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +38,7 @@ func pulled(t *testing.T, config v1.Config, layers ...v1.Layer) *ImageRoot {
 			t.Error(err)
 		}
 	}()
-	got, err := store.Pull(t.Context(), image.Request{Reference: ref.String()})
+	got, err := store.Pull(t.Context(), image.Request{Reference: reference})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,13 +55,13 @@ var tools = []string{"sh", "ls", "cat", "id", "rm", "mkdir", "stat", "pwd", "env
 func TestImage(t *testing.T) {
 	n := startNative(t)
 	root := pulled(t, v1.Config{User: "app", WorkingDir: "/work/here", Env: []string{"GREETING=hello", "HOME=/elsewhere"}},
-		layerWith(t, programs(t, tools...),
-			fileHeader("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"),
-			fileHeader("etc/group", "app:x:1001:\nmore:x:1002:app\n"),
-			dirHeader("home/app", 0o700, 1000), fileHeader("gone", "1"), fileHeader("kept/file", "1"),
-			dirHeader("old", 0o755, 0), fileHeader("old/a", "1"), fileHeader("old/b", "1")),
-		layerOf(t, fileHeader(".wh.gone", ""), dirHeader("old", 0o755, 0), fileHeader("old/.wh..wh..opq", ""), fileHeader("old/c", "2")),
-		layerOf(t, fileHeader("kept/more", "3"), dirHeader("shared", 0o777, 0)),
+		append(imagetest.Programs(t, tools...),
+			imagetest.File("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"),
+			imagetest.File("etc/group", "app:x:1001:\nmore:x:1002:app\n"),
+			folder("home/app", 0o700, 1000), imagetest.File("gone", "1"), imagetest.File("kept/file", "1"),
+			folder("old", 0o755, 0), imagetest.File("old/a", "1"), imagetest.File("old/b", "1")),
+		[]imagetest.Entry{imagetest.File(".wh.gone", ""), folder("old", 0o755, 0), imagetest.File("old/.wh..wh..opq", ""), imagetest.File("old/c", "2")},
+		[]imagetest.Entry{imagetest.File("kept/more", "3"), folder("shared", 0o777, 0)},
 	)
 	ranged := n.ids.ranged()
 	box := create(t, n, Spec{Image: root, Hostname: "inside"})
@@ -246,7 +110,7 @@ func TestImage(t *testing.T) {
 // can be captured.
 func TestImageChanges(t *testing.T) {
 	n := startNative(t)
-	root := pulled(t, v1.Config{}, layerWith(t, programs(t, tools...), dirHeader("d", 0o755, 0), fileHeader("d/f", "1"), fileHeader("g", "1")))
+	root := pulled(t, v1.Config{}, append(imagetest.Programs(t, tools...), folder("d", 0o755, 0), imagetest.File("d/f", "1"), imagetest.File("g", "1")))
 	box := create(t, n, Spec{ID: "first", Image: root})
 	run(t, box, "rm /g; mkdir /d/new; echo mine > /d/f; rm -r /d/new; mkdir -p /usr/local; echo x > /usr/local/x")
 	other := create(t, n, Spec{ID: "second", Image: root})
@@ -280,9 +144,9 @@ func TestImageChanges(t *testing.T) {
 // TestManyLayers: more than one value for the kernel takes.
 func TestManyLayers(t *testing.T) {
 	n := startNative(t)
-	layers := []v1.Layer{layerWith(t, programs(t, "sh", "cat"))}
+	layers := [][]imagetest.Entry{imagetest.Programs(t, "sh", "cat")}
 	for i := range 100 {
-		layers = append(layers, layerOf(t, fileHeader("top", strings.Repeat("x", i)), fileHeader("layers/"+strings.Repeat("n", i+1), "")))
+		layers = append(layers, []imagetest.Entry{imagetest.File("top", strings.Repeat("x", i)), imagetest.File("layers/"+strings.Repeat("n", i+1), "")})
 	}
 	box := create(t, n, Spec{Image: pulled(t, v1.Config{}, layers...)})
 	if got := run(t, box, "cat /top; set -- /layers/*; echo $#"); got != strings.Repeat("x", 99)+"100" {
@@ -293,8 +157,8 @@ func TestManyLayers(t *testing.T) {
 // TestHostileImage: an image cannot lead the mounts of its sandbox elsewhere.
 func TestHostileImage(t *testing.T) {
 	n := startNative(t)
-	link := func(name, target string) v1.Layer {
-		return layerWith(t, nil, tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: target}, dirHeader("elsewhere", 0o777, 0))
+	link := func(name, target string) []imagetest.Entry {
+		return []imagetest.Entry{imagetest.Link(name, target), folder("elsewhere", 0o777, 0)}
 	}
 	for _, name := range []string{"proc", "dev", "sys"} {
 		_, err := n.Create(t.Context(), Spec{ID: "hostile", Image: pulled(t, v1.Config{}, link(name, "/elsewhere"))})
@@ -307,9 +171,9 @@ func TestHostileImage(t *testing.T) {
 	if err := os.WriteFile(victim, []byte("whole"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	box := create(t, n, Spec{Image: pulled(t, v1.Config{}, layerWith(t, programs(t, "sh", "cat"),
-		tar.Header{Name: "etc/hosts", Typeflag: tar.TypeSymlink, Linkname: victim},
-		tar.Header{Name: "etc/hostname", Typeflag: tar.TypeSymlink, Linkname: "/bin/sh"}))})
+	box := create(t, n, Spec{Image: pulled(t, v1.Config{}, append(imagetest.Programs(t, "sh", "cat"),
+		imagetest.Link("etc/hosts", victim),
+		imagetest.Link("etc/hostname", "/bin/sh")))})
 	if got := run(t, box, "cat /etc/hostname"); got != "box" {
 		t.Errorf("host name %q", got)
 	}
