@@ -8,9 +8,9 @@ import (
 	"github.com/langsandbox/sandbox-go/gen"
 )
 
-// Proxy configurations are kept and returned, and enforced by nothing yet.
-// Their opaque values are secrets: they come in, and only the fact that they
-// are set goes out.
+// Proxy configurations are kept and returned here, and carried out by the
+// egress proxy. Their opaque values are secrets: they come in, and only the fact
+// that they are set goes out.
 
 // redact returns a copy without opaque values.
 func redact(c gen.ProxyConfig) gen.ProxyConfig {

@@ -1,7 +1,9 @@
 package image
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,5 +21,18 @@ func TestBoot(t *testing.T) {
 	}
 	if b, err = boot(&v1.ConfigFile{}, nil); err != nil || b.WorkingDir != "" {
 		t.Errorf("%+v %v", b, err)
+	}
+}
+
+// TestBootIsBounded: what each command gets has to fit into a message.
+func TestBootIsBounded(t *testing.T) {
+	t.Parallel()
+	much := slices.Repeat([]string{"NAME=0123456789"}, 10_000)
+	for name, c := range map[string]v1.Config{
+		"environment": {Env: much}, "command": {Cmd: much}, "entry point": {Entrypoint: much}, "directory": {WorkingDir: strings.Repeat("x/", 100_000)},
+	} {
+		if _, err := boot(&v1.ConfigFile{Config: c}, nil); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

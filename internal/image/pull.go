@@ -259,6 +259,19 @@ func (s *Store) writeRecord(digest string, data []byte) error {
 	return os.Rename(name, s.recordPath(digest))
 }
 
+// maxBoot bounds what each command of an image gets, in bytes.
+const maxBoot = 64 << 10
+
+func (b *Boot) length() int {
+	n := len(b.WorkingDir)
+	for _, list := range [][]string{b.Env, b.Entrypoint, b.Cmd, b.Exposed} {
+		for _, s := range list {
+			n += len(s)
+		}
+	}
+	return n
+}
+
 // boot reads how an image wants to be run.
 func boot(c *v1.ConfigFile, layers []string) (Boot, error) {
 	b := Boot{Labels: c.Config.Labels, Entrypoint: c.Config.Entrypoint, Cmd: c.Config.Cmd}
@@ -274,6 +287,9 @@ func boot(c *v1.ConfigFile, layers []string) (Boot, error) {
 		b.Exposed = append(b.Exposed, port)
 	}
 	slices.Sort(b.Exposed)
+	if b.length() > maxBoot {
+		return b, &problem{ErrTooLarge, "its environment and commands are too long"}
+	}
 	var err error
 	b.User, err = ResolveUser(layers, c.Config.User)
 	return b, err

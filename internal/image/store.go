@@ -288,7 +288,10 @@ func (s *Store) evict() (trash []string) {
 				oldest = k
 			}
 		}
-		if oldest == nil || os.Remove(s.recordPath(oldest.Digest)) != nil {
+		if oldest == nil {
+			break
+		}
+		if err := os.Remove(s.recordPath(oldest.Digest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		delete(s.images, oldest.Digest)
