@@ -71,7 +71,8 @@ func (e *engine) root(reference, registryID string) rootImage {
 // to no other one, whatever the image is called. mu is held.
 func (e *engine) asking(r rootImage) imageRequest {
 	a := imageRequest{rootImage: r}
-	if known := e.registries.byID[r.RegistryID]; known != nil && image.Registry(r.Reference) == registryHost(known.url) {
+	host := image.Registry(r.Reference)
+	if known := e.registries.byID[r.RegistryID]; known != nil && host != "" && host == registryHost(known.url) {
 		a.credentials = image.Credentials{Username: known.username, Password: known.password}
 	}
 	return a
@@ -86,7 +87,7 @@ func registryHost(address string) string {
 	if err != nil {
 		return ""
 	}
-	return image.Registry(u.Host + "/any")
+	return image.RegistryHost(u.Host)
 }
 
 // fetch returns an image that is held, or nil for none.

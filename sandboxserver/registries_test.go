@@ -112,3 +112,23 @@ func TestRegistryPasswordStays(t *testing.T) {
 	b.want(200, "PATCH", "/registries/private", `{"url":"quay.io","password":"new"}`)
 	b.want(200, "PATCH", "/registries/open", `{"url":"quay.io"}`)
 }
+
+// TestRegistryHost: credentials are for the host that the address names, and
+// not for another one that a reference could mean.
+func TestRegistryHost(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"http://internal":             "internal",
+		"internal/team":               "internal",
+		"internal:5000":               "internal:5000",
+		"https://docker.io":           "index.docker.io",
+		"https://index.docker.io/v1/": "index.docker.io",
+		"ghcr.io/team":                "ghcr.io",
+		"https://":                    "",
+		"bad host":                    "",
+	} {
+		if got := registryHost(address); got != want {
+			t.Errorf("%s: %q, not %q", address, got, want)
+		}
+	}
+}

@@ -302,3 +302,14 @@ func Registry(reference string) string {
 	}
 	return ref.Context().RegistryStr()
 }
+
+// RegistryHost returns a registry as Registry has it, or "". A host without a
+// dot or port is one here; at the start of a reference it is a repository of
+// Docker Hub.
+func RegistryHost(host string) string {
+	registry, err := name.NewRegistry(host, name.StrictValidation)
+	if err != nil {
+		return ""
+	}
+	return registry.RegistryStr()
+}
