@@ -56,25 +56,42 @@ func (s *Store) launch(d *download) *flight {
 		defer cancel()
 		n, dir, err := s.land(ctx, d)
 		s.mu.Lock()
-		if err == nil && f.waiters == 0 {
-			err = context.Canceled
-		}
+		var trash []string
 		if err == nil {
-			err = os.Rename(dir, s.layerPath(d.diff))
-		}
-		if err == nil {
-			s.layers[d.diff] = &layer{note: n, diff: d.diff, refs: f.waiters}
-			s.bytes += n.Size
+			trash, err = s.settle(f, n, d.diff, dir)
 		}
 		f.err = err
 		delete(s.flights, d.diff)
 		s.mu.Unlock()
+		s.room.give(n.Size)
 		if err != nil && dir != "" {
-			_ = removeTree(dir) // what is left is removed by the next Open
+			trash = append(trash, dir)
 		}
+		_ = s.remove(trash) // what is left is removed by the next Open
 		close(f.done)
 	})
 	return f
+}
+
+// settle gives a layer its name, and room: other images go for it, and if none
+// can it does not stay. The caller has s.mu.
+func (s *Store) settle(f *flight, n note, diff v1.Hash, dir string) (trash []string, err error) {
+	if f.waiters == 0 {
+		return nil, context.Canceled
+	}
+	s.bytes += n.Size
+	trash = s.evict()
+	if s.bytes > s.config.MaxBytes {
+		err = &problem{ErrNoSpace, "the images in use leave no room for it"}
+	} else {
+		err = os.Rename(dir, s.layerPath(diff))
+	}
+	if err != nil {
+		s.bytes -= n.Size
+		return trash, err
+	}
+	s.layers[diff] = &layer{note: n, diff: diff, refs: f.waiters}
+	return trash, nil
 }
 
 // land fetches a layer into a directory that is nobody's yet.
@@ -82,7 +99,7 @@ func (s *Store) land(ctx context.Context, d *download) (n note, dir string, err 
 	if dir, err = s.temp(); err != nil {
 		return n, "", err
 	}
-	n, err = d.fetch(ctx, dir, s.config.Owner, s.config.Limits)
+	n, err = d.fetch(ctx, dir, s.config.Owner, s.config.Limits, s.room)
 	return n, dir, err
 }
 

@@ -33,7 +33,8 @@ type Config struct {
 	// are removed by Open.
 	Owner Owner
 	// MaxBytes bounds all unpacked layers together; 0 is 20 GiB. Images that
-	// nobody holds go when there is more, those used longest ago first.
+	// nobody holds go when there is more, those used longest ago first. Layers
+	// that are being unpacked may have as much again.
 	MaxBytes int64
 	// Limits bounds one image; zero fields have defaults.
 	Limits Limits

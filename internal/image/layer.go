@@ -44,8 +44,8 @@ const (
 const maxOverhead = 4 << 30
 
 // fetch unpacks a layer into a new directory, which is whole and verified, or
-// an error.
-func (d *download) fetch(ctx context.Context, dir string, owner Owner, limits Limits) (n note, err error) {
+// an error. The size of the note is what was taken from the budgets, also then.
+func (d *download) fetch(ctx context.Context, dir string, owner Owner, limits Limits, room *budget) (n note, err error) {
 	root := filepath.Join(dir, rootName)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return n, err
@@ -63,7 +63,7 @@ func (d *download) fetch(ctx context.Context, dir string, owner Owner, limits Li
 	}
 	defer closePlain()
 	tarred := &measured{from: plain, hash: sha256.New(), left: limits.Bytes + maxOverhead, over: ErrTooLarge}
-	if n.Size, err = unpack(ctx, root, tarred, owner, limits, d.left); err != nil {
+	if n.Size, err = unpack(ctx, root, tarred, owner, limits, d.left, room); err != nil {
 		return n, err
 	}
 	// What follows the last entry counts for the digests, too.

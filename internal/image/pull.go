@@ -209,35 +209,22 @@ func (s *Store) finish(m *manifest) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, trash, err := s.enter(r, data)
-	_ = s.remove(trash) // what is left is removed by the next Open
-	return h, err
+	return s.enter(r, data)
 }
 
 // enter makes a record an image that is held, or takes the one that another
-// pull has made meanwhile. It returns what to remove to make room.
-func (s *Store) enter(r record, data []byte) (_ *Handle, trash []string, err error) {
+// pull has made meanwhile.
+func (s *Store) enter(r record, data []byte) (*Handle, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.images[r.Digest]
 	if k == nil {
 		if err := s.writeRecord(r.Digest, data); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		k = s.keep(r, time.Now())
 	}
-	h := s.hold(k)
-	trash = s.evict()
-	if s.bytes <= s.config.MaxBytes {
-		return h, trash, nil
-	}
-	h.released = true
-	if k.holds--; k.holds == 0 {
-		delete(s.images, r.Digest)
-		trash = append(trash, s.unref(k.diffs)...)
-		err = os.Remove(s.recordPath(r.Digest))
-	}
-	return nil, trash, errors.Join(&problem{ErrNoSpace, "the images in use leave no room for it"}, err)
+	return s.hold(k), nil
 }
 
 // writeRecord makes a file that is whole, or not there.

@@ -34,6 +34,7 @@ type Store struct {
 	stop      context.CancelFunc
 	ctx       context.Context //nolint:containedctx // ends the downloads
 	going     sync.WaitGroup  // added to with mu held, and closed false
+	room      *budget         // of what is unpacked, and not among the layers
 
 	mu      sync.Mutex
 	closed  bool
@@ -80,6 +81,7 @@ func Open(config Config) (*Store, error) {
 	}
 	s := &Store{
 		config: config, lock: lock, transport: http.DefaultTransport.(*http.Transport).Clone(), //nolint:errcheck,forbidigo // a copy: nobody else has a say in how registries are reached
+		room:   newRoom(config.MaxBytes),
 		layers: map[v1.Hash]*layer{}, images: map[string]*kept{}, flights: map[v1.Hash]*flight{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())

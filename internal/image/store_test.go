@@ -146,3 +146,29 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestRoom: layers on their way have a bound together, whoever pulls them, and
+// what is taken is given back whatever becomes of them.
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	shelf := newShelf(t)
+	body := strings.Repeat("x", 40<<10)
+	good := shelf.push(t, "good", imageOf(t, layerOf(t, file("a", body))))
+	bad := shelf.push(t, "bad", imageOf(t, layerOf(t, file("b", body), file("../c", body))))
+	s := openStore(t, Config{MaxBytes: 100 << 10})
+	if err := s.room.take(70 << 10); err != nil { // by another pull
+		t.Fatal(err)
+	}
+	if _, err := s.Pull(t.Context(), Request{Reference: good}); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("no room: %v", err)
+	}
+	wantStored(t, s, 0, 0)
+	s.room.give(70 << 10)
+	if _, err := s.Pull(t.Context(), Request{Reference: bad}); !errors.Is(err, ErrInvalidImage) {
+		t.Errorf("bad image: %v", err)
+	}
+	mustPull(t, s, good).Release()
+	if left := s.room.left.Load(); left != 100<<10 {
+		t.Errorf("%d bytes of room are left", left)
+	}
+}

@@ -37,21 +37,34 @@ const (
 // nobodyID is what an id becomes that no sandbox has.
 const nobodyID = 65534
 
-// budget is how much may still be unpacked, by all layers of an image.
-type budget struct{ left atomic.Int64 }
+// budget is how much may still be unpacked.
+type budget struct {
+	left atomic.Int64
+	over problem // when there is no more
+}
 
+// newBudget makes that of all layers of an image.
 func newBudget(bytes int64) *budget {
-	b := new(budget)
+	b := &budget{over: problem{ErrTooLarge, "its files are larger than allowed"}}
+	b.left.Store(bytes)
+	return b
+}
+
+// newRoom makes that of all layers that are unpacked at a time.
+func newRoom(bytes int64) *budget {
+	b := &budget{over: problem{ErrNoSpace, "the images that are pulled leave no room for it"}}
 	b.left.Store(bytes)
 	return b
 }
 
 func (b *budget) take(bytes int64) error {
 	if b.left.Add(-bytes) < 0 {
-		return &problem{ErrTooLarge, "its files are larger than allowed"}
+		return &b.over
 	}
 	return nil
 }
+
+func (b *budget) give(bytes int64) { b.left.Add(bytes) }
 
 // unpacker writes the files of one layer below a directory, and nowhere else:
 // names are looked up by way of an os.Root.
@@ -60,15 +73,16 @@ type unpacker struct {
 	root   *os.Root
 	owner  Owner
 	limits Limits
-	budget *budget
 
-	size    int64
-	entries int
-	dirs    map[string]*directory // their attributes come last
-	order   []string
-	names   int      // bytes in order
-	at      *os.Root // the directory of the last entry
-	atName  string
+	budgets []*budget
+
+	size   int64
+	count  int                   // of entries
+	dirs   map[string]*directory // their attributes come last
+	order  []string
+	names  int      // bytes in order
+	at     *os.Root // the directory of the last entry
+	atName string
 }
 
 // directory is what a directory gets at the end. It has no more of a header
@@ -95,42 +109,57 @@ func (u *unpacker) know(name string) (*directory, error) {
 }
 
 // unpack writes a layer into an empty directory, and returns its size. After
-// an error part of it is there. The stream is not read to its end.
-func unpack(ctx context.Context, dir string, stream io.Reader, owner Owner, limits Limits, left *budget) (size int64, err error) {
+// an error part of it is there, and the size is what was taken from the budgets.
+// The stream is not read to its end.
+func unpack(ctx context.Context, dir string, stream io.Reader, owner Owner, limits Limits, budgets ...*budget) (size int64, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return 0, err
 	}
 	defer root.Close()
 	u := &unpacker{
-		ctx: ctx, root: root, owner: owner, limits: limits, budget: left,
+		ctx: ctx, root: root, owner: owner, limits: limits, budgets: budgets,
 		dirs: map[string]*directory{".": {mode: 0o755}}, order: []string{"."},
 	}
 	defer u.leave()
+	err = u.entries(stream)
+	if err == nil {
+		err = u.finish()
+	}
+	return u.size, err
+}
+
+func (u *unpacker) entries(stream io.Reader) error {
 	if err := u.charge(blockSize + inodeSize); err != nil {
-		return 0, err
+		return err
 	}
 	for in := tar.NewReader(stream); ; {
-		if err := ctx.Err(); err != nil {
-			return 0, err
+		if err := u.ctx.Err(); err != nil {
+			return err
 		}
 		header, err := in.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if err := u.entry(header, in); err != nil {
-			return 0, fmt.Errorf("entry %q: %w", clip(header.Name), err)
+			return fmt.Errorf("entry %q: %w", clip(header.Name), err)
 		}
 	}
-	return u.size, u.finish()
 }
 
-func (u *unpacker) charge(bytes int64) error {
+// charge takes from all budgets, also when one has no more: what was taken is
+// given back as a whole.
+func (u *unpacker) charge(bytes int64) (err error) {
 	u.size += bytes
-	return u.budget.take(bytes)
+	for _, b := range u.budgets {
+		if over := b.take(bytes); err == nil {
+			err = over
+		}
+	}
+	return err
 }
 
 // cleanName is the name of an entry below the root, "." for the root itself.
@@ -157,7 +186,7 @@ func cleanName(name string, longest int) (string, error) {
 }
 
 func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
-	if u.entries++; u.entries > u.limits.Entries {
+	if u.count++; u.count > u.limits.Entries {
 		return &problem{ErrTooLarge, "the layer has too many entries"}
 	}
 	switch header.Typeflag {
