@@ -111,7 +111,7 @@ type Config struct {
 
 	// ImageCacheBytes bounds the unpacked images that are kept, in bytes; 0
 	// means 20 GiB. Those in use, and of snapshots, are not removed: a pull
-	// that does not fit fails.
+	// that does not fit fails. Pulls may use as much again while they unpack.
 	ImageCacheBytes int64
 
 	// InsecureRegistries are hosts, with their port if it is not the usual
