@@ -22,6 +22,8 @@ const (
 	maxHeader     = 64 << 10
 	maxAnswer     = 256 << 10 // header of an answer
 	maxStreams    = 100       // requests at a time on one HTTP/2 connection
+	requestWindow = 128 << 10 // of a request on HTTP/2, not yet read by its host
+	answerWindow  = 512 << 10 // of an answer, not yet read by the sandbox
 	headerTimeout = 30 * time.Second
 	idleTimeout   = 15 * time.Minute // of a tunnel, and for an answer to begin
 	keepAlive     = time.Minute      // of a connection between requests

@@ -62,7 +62,11 @@ func (g *Gateway) Open(l net.Listener, name string, rules *Rules) *Proxy {
 	p.inner = p.newServer(http.HandlerFunc(p.serveInner))
 	p.inner.ConnContext = withTarget
 	p.inner.TLSConfig = &tls.Config{NextProtos: alpn, MinVersion: tls.VersionTLS12}
-	p.inner.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
+	p.inner.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          maxStreams,
+		MaxReceiveBufferPerStream:     requestWindow,
+		MaxReceiveBufferPerConnection: 2 * requestWindow,
+	}
 	outer := &slotListener{Listener: l, own: make(chan struct{}, g.cfg.limit), shared: g.slots, open: &p.clients, done: p.ctx.Done()}
 	p.running.Go(func() {
 		if err := p.outer.Serve(outer); !errors.Is(err, http.ErrServerClosed) && p.ctx.Err() == nil {
@@ -121,6 +125,10 @@ func (p *Proxy) newGeneration(rules *Rules) *generation {
 		ResponseHeaderTimeout:  idleTimeout,
 		ExpectContinueTimeout:  headerTimeout,
 		MaxResponseHeaderBytes: maxAnswer,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream:     answerWindow,
+			MaxReceiveBufferPerConnection: 32 * answerWindow, // some that are not read keep no others waiting
+		},
 	}
 	return gen
 }
