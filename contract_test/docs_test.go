@@ -150,7 +150,7 @@ func runScript(t *testing.T, bin, script string) {
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+dir,
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+dir, "XDG_STATE_HOME=",
 		"BOX="+box.Name(), "LANGSMITH_ENDPOINT="+listener.URL, "LANGSMITH_API_KEY="+server.APIKey())
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output

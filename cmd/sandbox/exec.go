@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,8 @@ import (
 
 const execHelp = `Run a command in a sandbox that is there, print what it prints as it comes, and
 exit with its code. Standard input, --tty, signals and exit codes are those of
-"sandbox run"; the sandbox stays.`
+"sandbox run"; the sandbox stays. With --detach it prints the command's id once the
+command runs, and leaves it running: see sandbox ps, logs, attach and kill.`
 
 func (a *app) execCommand() *cobra.Command {
 	var f runFlags
@@ -22,7 +24,8 @@ func (a *app) execCommand() *cobra.Command {
 		Long:  execHelp,
 		Example: `  sandbox exec my-sandbox -- ls -l
   sort names | sandbox exec -i my-sandbox -- uniq -c
-  sandbox exec -it my-sandbox -- bash`,
+  sandbox exec -it my-sandbox -- bash
+  id=$(sandbox exec --detach my-sandbox -- make test)`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return errors.New("want a sandbox and a command: try sandbox exec my-sandbox -- echo hello")
@@ -31,14 +34,14 @@ func (a *app) execCommand() *cobra.Command {
 		},
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.tty && !cmd.Flags().Changed("timeout") {
+			if (f.tty || f.detach) && !cmd.Flags().Changed("timeout") {
 				f.timeout = 0
 			}
 			words := args[1:]
 			if words[0] == "--" {
 				words = words[1:]
 			}
-			return a.exec(cmd.Context(), f, args[0], shellCommand(words))
+			return a.exec(cmd.Context(), f, args[0], shellCommand(words), words)
 		},
 	}
 	f.commandFlags(cmd)
@@ -58,11 +61,14 @@ that is lost is made anew while the shell runs on. Leave it with exit or Ctrl-D.
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			words := []string{program}
 			script := "if command -v bash >/dev/null; then exec bash; fi; exec sh"
 			if program != "" {
-				script = shellCommand([]string{program})
+				script = shellCommand(words)
+			} else {
+				words = []string{"sh"}
 			}
-			return a.exec(cmd.Context(), f, args[0], script)
+			return a.exec(cmd.Context(), f, args[0], script, words)
 		},
 	}
 	cmd.Flags().StringVar(&program, "shell", "", "the shell; bash if it is there, else sh")
@@ -79,10 +85,13 @@ func (f *runFlags) commandFlags(cmd *cobra.Command) {
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "environment variable, as NAME=value; may be repeated")
 	flags.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the command; without it, it reads the end of the file")
 	flags.BoolVarP(&f.tty, "tty", "t", false, "give the command this terminal; --interactive is then implied")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "when to kill the command; 0 is never, as it is by default with --tty")
+	flags.BoolVarP(&f.detach, "detach", "d", false, "leave the command running, and print its id")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "when to kill the command; 0 is never, as it is by default with --tty and --detach")
 }
 
-func (a *app) exec(ctx context.Context, f runFlags, name, script string) error {
+// exec runs a script in a sandbox that is there. words are the command as the
+// user gave it.
+func (a *app) exec(ctx context.Context, f runFlags, name, script string, words []string) error {
 	env, err := a.check(f)
 	if err != nil {
 		return err
@@ -92,7 +101,19 @@ func (a *app) exec(ctx context.Context, f runFlags, name, script string) error {
 		if err != nil {
 			return err
 		}
-		return a.outcome(ctx, "", a.runScript(ctx, sb, f, env, script))
+		if f.detach {
+			id, err := a.runDetached(ctx, c, sb, f, env, words)
+			if err != nil {
+				return a.outcome(ctx, "", err)
+			}
+			_, err = fmt.Fprintln(a.out, id)
+			return err
+		}
+		err = a.runScript(ctx, sb, f, env, script)
+		if lost, ok := errors.AsType[*sandboxclient.DisconnectError](err); ok {
+			a.remember(c, sb.Info(), lost.ID, words)
+		}
+		return a.outcome(ctx, "", err)
 	})
 }
 
@@ -114,11 +135,12 @@ func (a *app) attachCommand() *cobra.Command {
 		Use:   "attach NAME ID",
 		Short: "Follow a command that runs already",
 		Long: `Print what a command of a sandbox has printed and goes on to print, and exit with
-its code. The id is that under which a program started it, or which an error has
-named. Ctrl-C leaves the command alone.`,
+its code. The id is what sandbox exec --detach printed, that under which a program
+started it, or which an error has named; sandbox ps lists those of this user.
+Ctrl-C leaves the command alone.`,
 		Example:           "  sandbox attach my-sandbox the-job",
-		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: completeNames(a, sandboxes, 1),
+		Args:              wantCommand("attach"),
+		ValidArgsFunction: a.completeCommands(2),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.attach(cmd.Context(), args[0], args[1]) },
 	}
 }
@@ -133,7 +155,7 @@ func (a *app) attach(ctx context.Context, name, id string) error {
 		kept := context.WithoutCancel(ctx) // its end would kill the command
 		p, err := sb.Attach(kept, id, &sandboxclient.AttachOptions{Stdout: a.out, Stderr: a.err})
 		if err != nil {
-			return err
+			return missing(name, err)
 		}
 		defer context.AfterFunc(ctx, func() { _ = p.Detach() })() //nolint:contextcheck // when it has ended
 		err = p.Wait()

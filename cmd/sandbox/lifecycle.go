@@ -73,6 +73,9 @@ func (a *app) renameCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *sandboxclient.Client) error {
 				_, err := c.Update(cmd.Context(), args[0], &sandboxclient.SandboxUpdate{Name: args[1]})
+				if err == nil {
+					a.renameSandbox(c.Endpoint(), args[0], args[1])
+				}
 				return err
 			})
 		},

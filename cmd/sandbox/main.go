@@ -91,7 +91,8 @@ that fails, 128+n that of an end by signal n.`,
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.AddCommand(
-		a.runCommand(), a.createCommand(), lsCommand(a, sandboxes), getCommand(a, sandboxes), a.execCommand(), a.shellCommand(), a.attachCommand(),
+		a.runCommand(), a.createCommand(), lsCommand(a, sandboxes), getCommand(a, sandboxes), a.execCommand(), a.shellCommand(),
+		a.psCommand(), a.logsCommand(), a.attachCommand(), a.killCommand(),
 		a.startCommand(), a.stopCommand(), a.waitCommand(), a.renameCommand(), rmCommand(a, sandboxes),
 		a.cpCommand(), a.catCommand(), a.writeCommand(), a.openCommand(), a.tunnelCommand(),
 		a.snapshotCommand(), a.templateCommand(), a.poolCommand(), a.volumeCommand(), a.registryCommand(), a.usageCommand(),

@@ -21,7 +21,8 @@ type noun[T any] struct {
 	list      func(ctx context.Context, c *sandboxclient.Client) iter.Seq2[*T, error]
 	get       func(ctx context.Context, c *sandboxclient.Client, name string) (*T, error)
 	remove    func(ctx context.Context, c *sandboxclient.Client, name string) error
-	prefix    string // of the commands' examples, such as "sandbox template"
+	removed   func(a *app, c *sandboxclient.Client, name string) // what else is to be forgotten; may be nil
+	prefix    string                                             // of the commands' examples, such as "sandbox template"
 }
 
 // withClient calls f with a client of what the environment names.
@@ -102,7 +103,11 @@ func rmCommand[T any](a *app, n noun[T]) *cobra.Command {
 				var failures []error
 				for _, name := range args {
 					err := n.remove(cmd.Context(), c, name)
-					if force && errors.Is(err, sandboxclient.ErrNotFound) {
+					gone := errors.Is(err, sandboxclient.ErrNotFound)
+					if n.removed != nil && (err == nil || gone) {
+						n.removed(a, c, name)
+					}
+					if force && gone {
 						continue
 					}
 					failures = append(failures, err)

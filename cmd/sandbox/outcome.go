@@ -65,7 +65,7 @@ func advice(sandbox string, err error) string {
 	stays := sandbox == ""
 	switch {
 	case isLost && stays:
-		return fmt.Sprintf("it is not known what became of command %s: sandbox attach finds it again", lost.ID)
+		return fmt.Sprintf("it is not known what became of command %s: sandbox ps and sandbox attach find it again", lost.ID)
 	case isLost:
 		return fmt.Sprintf("it is not known what became of command %s; its end is that of sandbox %s, which is deleted next: "+
 			"before you run it again, look at what it may have done elsewhere", lost.ID, sandbox)

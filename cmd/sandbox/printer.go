@@ -115,9 +115,9 @@ func painted(title, cell string, colour bool) string {
 	}
 	code := "39"
 	switch cell {
-	case "ready":
+	case "ready", stateRunning:
 		code = "32"
-	case "failed":
+	case stateFailed, stateTimedOut:
 		code = "31"
 	case "provisioning", "building", "deleting":
 		code = "33"

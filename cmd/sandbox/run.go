@@ -24,6 +24,7 @@ type runFlags struct {
 	dir                string
 	env                []string
 	interactive, tty   bool
+	detach             bool
 	timeout            time.Duration
 	local              bool
 	minIsolation       string
@@ -40,7 +41,8 @@ func (a *app) runCommand() *cobra.Command {
   sandbox run --template python-sandbox -- python --version
   sort names | sandbox run -i -- uniq -c
   sandbox run --upload .:src --download src/report.txt:report.txt -C src -- make report.txt
-  sandbox run -it -- bash`,
+  sandbox run -it -- bash
+  sandbox run --keep --detach -- make test`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("no command to run: try sandbox run -- echo hello")
@@ -48,7 +50,7 @@ func (a *app) runCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.tty && !cmd.Flags().Changed("timeout") {
+			if (f.tty || f.detach) && !cmd.Flags().Changed("timeout") {
 				f.timeout = 0
 			}
 			return a.run(cmd.Context(), f, args)
@@ -79,6 +81,9 @@ func (a *app) check(f runFlags) (env map[string]string, err error) {
 	case f.image != "" && f.template+f.snapshot != "", f.template != "" && f.snapshot != "":
 		return nil, errors.New("--template, --snapshot and --image exclude each other")
 	}
+	if err := f.checkDetach(); err != nil {
+		return nil, err
+	}
 	if f.timeout < 0 {
 		return nil, fmt.Errorf("--timeout %s: want 0 for never, or more", f.timeout)
 	}
@@ -97,6 +102,9 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 	env, err := a.check(f)
 	if err != nil {
 		return err
+	}
+	if f.detach && !f.keep {
+		return errors.New("--detach needs --keep: else the sandbox is deleted, and the command with it")
 	}
 	files, err := parseTransfers(f.upload, f.download)
 	if err != nil {
@@ -124,6 +132,9 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 	defer func() { err = a.remove(sb, f.keep, err) }() //nolint:contextcheck // the deletion outlives the context
 	if err := files.in(ctx, a, sb.Sandbox); err != nil {
 		return err
+	}
+	if f.detach {
+		return a.outcome(ctx, "", a.leaveRunning(ctx, client, sb.Sandbox, f, env, args))
 	}
 	outcome := a.outcome(ctx, sb.Name(), a.runAs(ctx, sb.Sandbox, f, env, shellCommand(args)))
 	if code, ran := errors.AsType[exitError](outcome); outcome == nil || ran && code != exitFailed && !interrupted(ctx) {

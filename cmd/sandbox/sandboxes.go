@@ -36,7 +36,8 @@ var sandboxes = noun[sandboxclient.Info]{
 	get: func(ctx context.Context, c *sandboxclient.Client, name string) (*sandboxclient.Info, error) {
 		return infoOf(c.Get(ctx, name))
 	},
-	remove: func(ctx context.Context, c *sandboxclient.Client, name string) error { return c.Delete(ctx, name) },
+	remove:  func(ctx context.Context, c *sandboxclient.Client, name string) error { return c.Delete(ctx, name) },
+	removed: func(a *app, c *sandboxclient.Client, name string) { a.forgetSandbox(c.Endpoint(), name) },
 }
 
 func infoOf(sb *sandboxclient.Sandbox, err error) (*sandboxclient.Info, error) {

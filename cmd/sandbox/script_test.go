@@ -37,6 +37,7 @@ func startServer(env *testscript.Env) error {
 	})
 	env.Setenv("LANGSMITH_ENDPOINT", listener.URL)
 	env.Setenv("LANGSMITH_API_KEY", server.APIKey())
+	env.Setenv("XDG_STATE_HOME", env.Getenv("WORK")+"/.state")
 	return nil
 }
 
