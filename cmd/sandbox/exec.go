@@ -55,7 +55,8 @@ func (a *app) shellCommand() *cobra.Command {
 		Use:   "shell [flags] NAME",
 		Short: "Open a shell in a sandbox, on this terminal",
 		Long: `Open a shell in a sandbox, on this terminal: all keys are its own. A connection
-that is lost is made anew while the shell runs on. Leave it with exit or Ctrl-D.`,
+that is lost is made anew while the shell runs on, and what is typed meanwhile
+waits; once it takes long, Ctrl-C gives up. Leave the shell with exit or Ctrl-D.`,
 		Example: `  sandbox shell my-sandbox
   sandbox shell --shell zsh my-sandbox`,
 		Args:              cobra.ExactArgs(1),

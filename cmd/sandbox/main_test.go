@@ -24,7 +24,12 @@ import (
 
 // TestMain runs the command itself when a test starts this binary as one.
 func TestMain(m *testing.M) {
-	if os.Getenv("SANDBOX_TEST_AS_COMMAND") != "" {
+	switch os.Getenv("SANDBOX_TEST_AS_COMMAND") {
+	case "":
+	case "panics":
+		a := &app{in: os.Stdin, out: panics{os.Stdout}, err: os.Stderr, getenv: os.Getenv}
+		os.Exit(a.main(os.Args[1:]))
+	default:
 		main()
 		return
 	}
@@ -32,6 +37,16 @@ func TestMain(m *testing.M) {
 	// is not ignored there.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	testscript.Main(m, map[string]func(){"sandbox": main})
+}
+
+// panics is a terminal that a certain word is too much for.
+type panics struct{ io.Writer }
+
+func (p panics) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("panic now")) {
+		panic("as the test wants it")
+	}
+	return p.Writer.Write(b)
 }
 
 // command is this binary as the sandbox command, with an environment that has

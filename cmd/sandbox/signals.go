@@ -37,6 +37,12 @@ func (a *app) withSignals(ctx context.Context, giveUp func(syscall.Signal)) (con
 			signal.Notify(caught, s)
 		}
 	}
+	a.remains.setInterrupt(func() {
+		select {
+		case caught <- os.Interrupt:
+		default: // there are some already
+		}
+	})
 	done := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -68,26 +74,6 @@ func (a *app) withSignals(ctx context.Context, giveUp func(syscall.Signal)) (con
 		watching.Wait()
 		cancel(nil)
 	}
-}
-
-// remains is what there is to put right, and to name, when the program gives
-// up.
-type remains struct {
-	mu      sync.Mutex
-	sandbox string
-	restore func() error
-}
-
-func (r *remains) setSandbox(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sandbox = name
-}
-
-func (r *remains) setTerminal(restore func() error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.restore = restore
 }
 
 // giveUp ends the program without waiting for anything.

@@ -35,7 +35,7 @@ func (a *app) runInTerminal(ctx context.Context, c *sandboxclient.Cmd) error {
 	defer catchBrokenPipes()()
 	size := terminalSize(in, a.out)
 	raw := make(chan struct{})
-	c.Stdout, c.TTY, c.OpenStdin = &held{destination(a.out), raw}, &size, true
+	c.Stdout, c.TTY, c.OpenStdin = &held{destination(a.out), raw, &a.remains}, &size, true
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	// Until the command takes the keys, an interrupt is this program's.
@@ -54,19 +54,30 @@ func (a *app) runInTerminal(ctx context.Context, c *sandboxclient.Cmd) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(func() {
+		var returned bool
+		defer a.remains.saneUnless(&returned)
 		watchSize(p.Done(), func() {
 			if now := terminalSize(in, a.out); now != size {
 				size = now
 				_ = p.Resize(ctx, now) // a command that has ended has no use for it
 			}
 		})
+		returned = true
 	})
+	keys := newKeys(p, func() int64 { return p.Stats().Reconnects }, a.remains.interrupted)
+	a.remains.setLost(keys.lost)
+	defer a.remains.setLost(nil)
+	watching.Go(keys.pass)
+	defer keys.close()
 	go func() { // until the next key at the latest: a read cannot be called off
-		_, err := io.Copy(p, unicode.UTF8.NewDecoder().Reader(in)) // what is no text must not end the command
+		var returned bool
+		defer a.remains.saneUnless(&returned)
+		_, err := io.Copy(keys, unicode.UTF8.NewDecoder().Reader(in)) // what is no text must not end the command
 		if err == nil {
 			err = errHungUp
 		}
 		cancel(fmt.Errorf("pass on the keys: %w", err))
+		returned = true
 	}()
 	return p.Wait()
 }
@@ -77,12 +88,17 @@ var errHungUp = errors.New("the terminal has hung up")
 type held struct {
 	io.Writer
 
-	until <-chan struct{}
+	until   <-chan struct{}
+	remains *remains
 }
 
-func (h *held) Write(p []byte) (int, error) {
+func (h *held) Write(p []byte) (n int, err error) {
 	<-h.until
-	return h.Writer.Write(p)
+	var returned bool
+	defer h.remains.saneUnless(&returned)
+	n, err = h.Writer.Write(p)
+	returned = true
+	return n, err
 }
 
 // makeRaw has the terminal pass on all keys, until restore is called, the
@@ -99,7 +115,9 @@ func (a *app) makeRaw(ctx context.Context, in *os.File) (restore func(), err err
 	})
 	a.remains.setTerminal(once)
 	context.AfterFunc(ctx, func() { _ = once() })
+	release := saneAtQuit(once)
 	return func() {
+		defer release()
 		if err := once(); err != nil {
 			a.say(fmt.Errorf("restore the terminal: %w; try stty sane", err))
 		}

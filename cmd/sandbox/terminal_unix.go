@@ -23,3 +23,23 @@ func watchSize(done <-chan struct{}, changed func()) {
 		}
 	}
 }
+
+// saneAtQuit restores the terminal when the program is told to quit, which then
+// prints its stacks as usual.
+func saneAtQuit(restore func() error) (release func()) {
+	quit, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(quit, syscall.SIGQUIT)
+	go func() {
+		select {
+		case <-quit:
+			_ = restore()
+			signal.Reset(syscall.SIGQUIT)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGQUIT)
+		case <-done:
+		}
+	}()
+	return func() {
+		signal.Stop(quit)
+		close(done)
+	}
+}
