@@ -59,10 +59,8 @@ func deafHelper() error {
 		return err
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
-	for {
-		if _, err := net.DialTimeout("tcp", address, time.Second); err != nil {
-			break
-		}
+	for err == nil { // until the queue of connections is full
+		_, err = net.DialTimeout("tcp", address, time.Second)
 	}
 	fmt.Println(name.(*syscall.SockaddrInet4).Port)
 	time.Sleep(timeout) // for ever is a deadlock to a program without other goroutines
