@@ -89,13 +89,13 @@ func listening(t *testing.T, box Sandbox, name, address string) string {
 	return strings.TrimSpace(line)
 }
 
-func createWithProgram(t *testing.T, rt Runtime, id string) Sandbox {
+func createWithProgram(t *testing.T, rt Runtime, id string, more ...Mount) Sandbox {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return create(t, rt, Spec{ID: id, Mounts: []Mount{{Source: filepath.Dir(self), Target: "/program"}}})
+	return create(t, rt, Spec{ID: id, Mounts: append(more, Mount{Source: filepath.Dir(self), Target: "/program"})})
 }
 
 func echoOnce(t *testing.T, box Sandbox, network, address string) {

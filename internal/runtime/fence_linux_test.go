@@ -26,6 +26,14 @@ var tries = map[string]func(operand string) error{
 	"list":   func(name string) error { _, err := os.ReadDir(name); return err },
 	"write":  func(name string) error { return os.WriteFile(name, nil, 0o644) },
 	"remove": os.Remove,
+	"cut":    func(name string) error { return unix.Truncate(name, 1) },
+	"trunc":  opened(unix.O_RDONLY | unix.O_TRUNC),
+	"trunc3": opened(unix.O_ACCMODE | unix.O_TRUNC),
+	"openat2": func(name string) error {
+		fd, err := unix.Openat2(unix.AT_FDCWD, name, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_TRUNC})
+		_ = unix.Close(fd)
+		return err
+	},
 	"link":   func(name string) error { return os.Link(name, "link") },
 	"rename": func(name string) error { return os.Rename(name, "renamed") },
 	"connect": func(address string) error {
@@ -53,6 +61,14 @@ var tries = map[string]func(operand string) error{
 	},
 	"trace":  func(pid string) error { return unix.PtraceAttach(atoi(pid)) },
 	"memory": func(pid string) error { _, err := os.ReadFile("/proc/" + pid + "/environ"); return err },
+}
+
+func opened(flags int) func(string) error {
+	return func(name string) error {
+		fd, err := unix.Open(name, flags, 0)
+		_ = unix.Close(fd)
+		return err
+	}
 }
 
 func socket(family, kind, protocol int) func(string) error {
@@ -171,8 +187,12 @@ func TestFenceReadOnlyMount(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(volume, "x"), []byte("kept"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	box := create(t, rt, Spec{Mounts: []Mount{{Source: volume, Target: "/data", ReadOnly: true}}})
+	box := createWithProgram(t, rt, "box", Mount{Source: volume, Target: "/data", ReadOnly: true})
 	dir := inside(box, "/data")
+	tries := []string{"cut=" + dir + "/x", "trunc=" + dir + "/x", "trunc3=" + dir + "/x", "openat2=" + dir + "/x", "write=" + dir + "/x"}
+	if output, status := helped(t, box, "fence", strings.Join(tries, " ")); output != "" || status.Code != 0 {
+		t.Errorf("%+v:\n%s", status, output)
+	}
 	if got := run(t, box, "cat "+dir+"/x; (echo no >"+dir+"/x) 2>/dev/null; (echo no >"+dir+"/y) 2>/dev/null; true"); got != "kept" {
 		t.Errorf("%q", got)
 	}

@@ -77,7 +77,13 @@ func fenceProgram(abi int, network bool) []unix.SockFilter {
 	f.flags(unix.SYS_CLONE, 0, newNamespaces)
 	f.flags(unix.SYS_UNSHARE, 0, newNamespaces|unix.CLONE_NEWTIME)
 	f.limits()
-	f.sockets(abi >= LandlockNetwork, network)
+	if abi < landlockTruncate {
+		f.truncates()
+	}
+	f.sockets(network)
+	if !network {
+		f.connections(abi >= LandlockNetwork)
+	}
 	return append(f, unix.SockFilter{Code: bpfReturn, K: bpfAllow})
 }
 
@@ -97,9 +103,40 @@ func (f *filter) limits() {
 		unix.SockFilter{Code: bpfReturn, K: bpfDeny})
 }
 
+// truncates denies what cuts a file off without opening it for writing, which
+// is all that early Landlock knows of writing.
+func (f *filter) truncates() {
+	deny := unix.SockFilter{Code: bpfReturn, K: bpfDeny}
+	f.deny(bpfDeny, unix.SYS_TRUNCATE)
+	f.deny(bpfAbsent, unix.SYS_OPENAT2) // has its flags in memory
+	for _, open := range openCalls {
+		f.on(open.call,
+			unix.SockFilter{Code: bpfLoad, K: lowWord(open.flags)},
+			unix.SockFilter{Code: bpfMask, K: unix.O_TRUNC | unix.O_ACCMODE},
+			unix.SockFilter{Code: bpfEqual, K: unix.O_TRUNC | unix.O_RDONLY, Jt: 2},
+			unix.SockFilter{Code: bpfEqual, K: unix.O_TRUNC | unix.O_ACCMODE, Jt: 1}, // neither reads nor writes
+			unix.SockFilter{Code: bpfReturn, K: bpfAllow},
+			deny)
+	}
+}
+
+// openCall opens files by flags in an argument.
+type openCall struct{ call, flags uint32 }
+
+// connections denies connecting where Landlock has no rules for it, and to
+// begin a connection with data, past the rules.
+func (f *filter) connections(rules bool) {
+	if !rules {
+		f.deny(bpfDeny, unix.SYS_CONNECT)
+	}
+	f.flags(unix.SYS_SENDTO, 3, unix.MSG_FASTOPEN)
+	f.flags(unix.SYS_SENDMSG, 2, unix.MSG_FASTOPEN)
+	f.flags(unix.SYS_SENDMMSG, 3, unix.MSG_FASTOPEN)
+}
+
 // sockets denies sockets that Landlock does not fence in. Those with names in
 // the file system lead to whoever listens there, such as a container engine.
-func (f *filter) sockets(rules, network bool) {
+func (f *filter) sockets(network bool) {
 	deny, allow := unix.SockFilter{Code: bpfReturn, K: bpfDeny}, unix.SockFilter{Code: bpfReturn, K: bpfAllow}
 	f.on(unix.SYS_SOCKETPAIR,
 		unix.SockFilter{Code: bpfLoad, K: lowWord(1)},
@@ -107,10 +144,7 @@ func (f *filter) sockets(rules, network bool) {
 		unix.SockFilter{Code: bpfEqual, K: unix.SOCK_DGRAM, Jf: 1}, // could be connected again
 		deny, allow)
 	internet := []unix.SockFilter{allow}
-	switch {
-	case !network && !rules:
-		internet = []unix.SockFilter{deny}
-	case !network:
+	if !network {
 		internet = []unix.SockFilter{
 			{Code: bpfLoad, K: lowWord(1)},
 			{Code: bpfMask, K: socketKind},
@@ -135,11 +169,4 @@ func (f *filter) sockets(rules, network bool) {
 		deny,
 	}
 	f.on(unix.SYS_SOCKET, append(block, internet...)...)
-	if network {
-		return
-	}
-	// A connection can begin with data, past the rules for connecting.
-	f.flags(unix.SYS_SENDTO, 3, unix.MSG_FASTOPEN)
-	f.flags(unix.SYS_SENDMSG, 2, unix.MSG_FASTOPEN)
-	f.flags(unix.SYS_SENDMMSG, 3, unix.MSG_FASTOPEN)
 }
