@@ -60,7 +60,7 @@ func (e *engine) connect(ctx context.Context, spec runtime.Spec, config gen.Prox
 		return nil, errors.Join(err, n.Close())
 	}
 	if n.proxy == nil && given(config) {
-		e.log.Warn("proxy rules of a sandbox are not applied with this isolation", "sandbox", spec.ID)
+		e.log.WarnContext(ctx, "proxy rules of a sandbox are not applied with this isolation", "sandbox", spec.ID)
 	}
 	return n, nil
 }
