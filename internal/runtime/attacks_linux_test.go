@@ -63,7 +63,7 @@ var attacks = []attack{
 	{"write a sysctl of the kernel", func(hostTargets) error { return opens("/proc/sys/kernel/core_pattern", unix.O_WRONLY) }, false},
 	{"use the magic keys", func(hostTargets) error { return opens("/proc/sysrq-trigger", unix.O_WRONLY) }, false},
 	{"read the kernel's memory", func(hostTargets) error {
-		return first(opens("/proc/kcore", unix.O_RDONLY), opens("/dev/mem", unix.O_RDONLY), opens("/dev/kmem", unix.O_RDONLY))
+		return first(readsByte("/proc/kcore"), readsByte("/dev/mem"), readsByte("/dev/kmem"))
 	}, false},
 	{"read the kernel's log", func(hostTargets) error {
 		return first(opens("/dev/kmsg", unix.O_RDONLY), opens("/proc/kmsg", unix.O_RDONLY), sizeOfLog())
@@ -214,6 +214,17 @@ func reads(name string) error {
 	if err == nil && len(data) == 0 {
 		err = errors.New("it is empty")
 	}
+	return err
+}
+
+// readsByte is for what has no end.
+func readsByte(name string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.Read(make([]byte, 1)) // nothing behind what is hidden
 	return err
 }
 

@@ -64,20 +64,29 @@ func (b *builder) imageRoot() (int, error) {
 	for i := range b.image {
 		names = append(names, strconv.Itoa(len(b.image)-1-i)) // the topmost first
 	}
-	options := [][]string{{"userxattr"}}
-	// A single value is known to every kernel, names that are added to 6.5.
-	if list := strings.Join(names, ":"); len(list) <= maxOption {
-		if err := unix.Chdir(lowers); err != nil {
-			return -1, fail("chdir", lowers, err)
-		}
-		options = append(options, []string{"lowerdir", list})
-	} else {
-		for _, name := range names {
-			options = append(options, []string{"lowerdir+", lowers + "/" + name})
-		}
+	list := strings.Join(names, ":")
+	if err := unix.Chdir(lowers); err != nil {
+		return -1, fail("chdir", lowers, err)
 	}
-	options = append(options, []string{"upperdir", stage + "/root"}, []string{"workdir", stage + "/root-work"})
-	return newFS("overlay", unix.MOUNT_ATTR_NODEV, options...)
+	if len(list) > maxOption {
+		return overlayOf(list)
+	}
+	return newFS("overlay", unix.MOUNT_ATTR_NODEV,
+		[]string{"userxattr"}, []string{"lowerdir", list}, []string{"upperdir", stage + "/root"}, []string{"workdir", stage + "/root-work"})
+}
+
+// overlayOf takes more layers than a value has room for. Names that are added
+// one by one came with Linux 6.5; the old call takes a page of options.
+func overlayOf(list string) (int, error) {
+	const root = lowers + "/root"
+	if err := os.Mkdir(root, 0o700); err != nil {
+		return -1, err
+	}
+	options := "userxattr,lowerdir=" + list + ",upperdir=" + stage + "/root,workdir=" + stage + "/root-work"
+	if err := unix.Mount("overlay", root, "overlay", unix.MS_NODEV, options); err != nil {
+		return -1, fail("mount", "overlay", err)
+	}
+	return CloneTree(root)
 }
 
 // holdImageEtc makes the files of a sandbox that no image has.
