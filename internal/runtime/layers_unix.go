@@ -21,10 +21,12 @@ type layers struct {
 	lock *os.File
 	keep func(id string) bool
 	log  *slog.Logger
+	old  *trash
 }
 
 const (
 	layersName   = "sandboxes"
+	trashName    = "trash"
 	lockName     = "lock"
 	templateName = "template"
 )
@@ -50,6 +52,9 @@ func openLayers(cfg Config) (*layers, error) {
 		l.log.Warn("files of old sandboxes are left", "dir", dir, "error", err)
 	}
 	if err := os.MkdirAll(l.path(""), 0o700); err != nil {
+		return nil, errors.Join(fmt.Errorf("runtime directory: %w", err), lock.Close())
+	}
+	if l.old, err = openTrash(filepath.Join(dir, trashName), l.log); err != nil {
 		return nil, errors.Join(fmt.Errorf("runtime directory: %w", err), lock.Close())
 	}
 	return l, nil
@@ -93,7 +98,7 @@ func (l *layers) template() string {
 
 // clear removes all files but those that are to be kept.
 func (l *layers) clear() error {
-	errs := []error{RemoveTree(l.template())}
+	errs := []error{RemoveTree(l.template()), RemoveTree(filepath.Join(l.dir, trashName))}
 	entries, err := os.ReadDir(l.path(""))
 	if !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
@@ -116,12 +121,12 @@ func (l *layers) keeps(id string) bool {
 	return l.keep != nil && idPattern.MatchString(id) && l.keep(id)
 }
 
-func (l *layers) remove(id string) error {
-	return RemoveTree(l.path(id))
-}
+// remove takes a sandbox's files away, and removes them in the background.
+func (l *layers) remove(id string) error { return l.old.take(l.path(id)) }
 
 // close removes what is left and gives the directory up.
 func (l *layers) close() error {
+	l.old.wait()
 	err := l.clear()
 	err = errors.Join(err, os.Remove(l.lock.Name()), l.lock.Close())
 	if l.made {

@@ -188,8 +188,10 @@ func TestDirectory(t *testing.T) {
 	t.Run("leftovers", func(t *testing.T) {
 		noLeaks(t)
 		dir := t.TempDir()
-		if err := os.MkdirAll(filepath.Join(dir, layersName, "old", "root"), 0o755); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{layersName, trashName} {
+			if err := os.MkdirAll(filepath.Join(dir, name, "1", "root"), 0o755); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := os.WriteFile(filepath.Join(dir, "other"), nil, 0o644); err != nil {
 			t.Fatal(err)
@@ -198,8 +200,10 @@ func TestDirectory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := entries(t, layersOf(rt).path("")); len(got) != 0 {
-			t.Errorf("%q is left of an earlier runtime", got)
+		for _, name := range []string{layersName, trashName} {
+			if got := entries(t, filepath.Join(dir, name)); len(got) != 0 {
+				t.Errorf("%q is left of an earlier runtime in %s", got, name)
+			}
 		}
 		if err := rt.Close(); err != nil {
 			t.Error(err)
