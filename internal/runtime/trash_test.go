@@ -3,10 +3,10 @@
 package runtime
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -27,7 +27,7 @@ func TestTrash(t *testing.T) {
 	}
 	for round := range 20 {
 		for i := range 50 {
-			if err := os.MkdirAll(filepath.Join(dir, fmt.Sprint(round), fmt.Sprint(i)), 0o700); err != nil {
+			if err := os.MkdirAll(filepath.Join(dir, strconv.Itoa(round), strconv.Itoa(i)), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
