@@ -12,6 +12,9 @@ import (
 const (
 	firstRetry = time.Second
 	maxRetry   = 30 * time.Second
+	// breather is how long a start that replaces a sandbox leaves the machine to
+	// the one who got it.
+	breather = 20 * time.Millisecond
 )
 
 // warm is a started sandbox that waits in a pool.
@@ -119,6 +122,11 @@ func (e *engine) retryLater(p *pool, failure error) {
 	}
 	pause := min(firstRetry<<min(p.failures, 10), maxRetry)
 	p.failures++
+	e.fillAfter(p, pause)
+}
+
+// fillAfter fills a pool after a pause, and not before. mu is held.
+func (e *engine) fillAfter(p *pool, pause time.Duration) {
 	p.retry = time.AfterFunc(pause, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -179,6 +187,9 @@ func (e *engine) takeWarm(templateID string) *warm {
 			case <-w.sb.Done(): // ended, and not noticed yet
 				e.tasks.Go(func() { e.closeWarm(w) })
 			default:
+				if p.retry == nil {
+					e.fillAfter(p, breather)
+				}
 				return w
 			}
 		}

@@ -41,11 +41,12 @@ func benchNative(b *testing.B, withCgroups bool) *native {
 
 func BenchmarkCreate(b *testing.B) {
 	n := benchNative(b, true)
+	limits := Limits{CPUMillicores: 1000, MemoryBytes: 1 << 30, PIDs: 1000, FileBytes: 1 << 30}
 	var creates, closes spread
 	for i := 0; b.Loop(); i++ {
 		var box Sandbox
 		var err error
-		creates.time(func() { box, err = n.Create(b.Context(), Spec{ID: "b" + strconv.Itoa(i)}) })
+		creates.time(func() { box, err = n.Create(b.Context(), Spec{ID: "b" + strconv.Itoa(i), Limits: limits}) })
 		if err != nil {
 			b.Fatal(err)
 		}
