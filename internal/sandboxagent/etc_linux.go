@@ -131,7 +131,7 @@ func (b *builder) createFiles(layer string) error {
 		return err
 	}
 	defer root.Close()
-	if err := root.MkdirAll("etc", 0o755); err != nil {
+	if err := b.makeEtc(root, layer); err != nil {
 		return err
 	}
 	for name, f := range b.files {
@@ -140,6 +140,16 @@ func (b *builder) createFiles(layer string) error {
 		}
 	}
 	return nil
+}
+
+// makeEtc makes the directory of the files, as the layers under it have it.
+func (b *builder) makeEtc(root *os.Root, layer string) error {
+	if _, err := root.Lstat("etc"); errors.Is(err, fs.ErrNotExist) && layer != "/" {
+		if err := b.inherit(root, "etc", b.roots()); err != nil {
+			return err
+		}
+	}
+	return root.MkdirAll("etc", 0o755)
 }
 
 func (b *builder) makeDirs() error {

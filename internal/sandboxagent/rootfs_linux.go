@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +34,8 @@ type builder struct {
 	template int   // or -1
 	root     int   // the new root, once it is mounted
 	image    []int // layers, the lowest first; the root comes from them
+	base     []int // of a snapshot, over the image or the template
+	baseUsr  []int // likewise, over usr
 	volume   []held
 }
 
@@ -71,7 +74,7 @@ func (b *builder) release() {
 	for _, h := range append(b.held, b.volume...) {
 		unix.Close(h.fd)
 	}
-	for _, fd := range append(b.image, b.layer, b.usr, b.template, b.root) {
+	for _, fd := range slices.Concat(b.image, b.base, b.baseUsr, []int{b.layer, b.usr, b.template, b.root}) {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -130,8 +133,15 @@ func (b *builder) holdSources() (err error) {
 
 // holdLowers takes hold of what is below the sandbox's own files.
 func (b *builder) holdLowers() (err error) {
+	if b.base, err = b.holdLayers(b.setup.Base); err != nil {
+		return err
+	}
 	if b.layered() {
-		return b.holdImage()
+		b.image, err = b.holdLayers(b.setup.Image)
+		return err
+	}
+	if b.baseUsr, err = b.holdLayers(b.setup.BaseUsr); err != nil {
+		return err
 	}
 	if b.usr, err = b.tree(b.setup.Usr); err != nil {
 		return err
@@ -185,18 +195,28 @@ func (b *builder) stage() error {
 		return err
 	}
 	if b.layered() {
-		return b.stageImage()
+		return stageLayers("root", b.roots())
 	}
-	if err := attach(b.usr, stage+"/usr-lower"); err != nil {
+	if err := stageLayers("usr", append([]int{b.usr}, b.baseUsr...)); err != nil {
 		return err
 	}
-	if err := makeSkeleton(stage+"/usr", b.setup.Skeleton); err != nil {
-		return err
+	if len(b.baseUsr) == 0 { // else it has one
+		if err := makeSkeleton(stage+"/usr", b.setup.Skeleton); err != nil {
+			return err
+		}
 	}
 	if b.template < 0 {
 		return nil
 	}
-	return attach(b.template, stage+"/root-lower")
+	return stageLayers("root", b.roots())
+}
+
+// roots are the layers under the root, the lowest first.
+func (b *builder) roots() []int {
+	if b.layered() {
+		return slices.Concat(b.image, b.base)
+	}
+	return append([]int{b.template}, b.base...)
 }
 
 // makeSkeleton makes directories in a layer that a sandbox may have had before.
@@ -213,15 +233,6 @@ func makeSkeleton(layer string, dirs []string) error {
 	return root.Close()
 }
 
-// overlay makes a writable view of a staged tree.
-func overlay(name string) (int, error) {
-	return newFS("overlay", unix.MOUNT_ATTR_NODEV,
-		[]string{"userxattr"},
-		[]string{"lowerdir", stage + "/" + name + "-lower"},
-		[]string{"upperdir", stage + "/" + name},
-		[]string{"workdir", stage + "/" + name + "-work"})
-}
-
 // holdUsr makes the sandbox's /usr: the host's with a writable layer, or,
 // where the layer's file system cannot be one, read-only.
 func (b *builder) holdUsr() error {
@@ -229,8 +240,11 @@ func (b *builder) holdUsr() error {
 		b.ready.Overlay = true
 		return nil
 	}
-	fd, err := overlay("usr")
+	fd, err := overlay("usr", 1+len(b.baseUsr))
 	b.ready.Overlay = err == nil
+	if err != nil && len(b.baseUsr) > 0 {
+		return err
+	}
 	if err != nil {
 		fd, err = CloneTree(stage + "/usr-lower")
 		if err != nil {
@@ -248,20 +262,15 @@ func (b *builder) holdUsr() error {
 // holdRoot makes the sandbox's root: over an image, a template, or an empty
 // directory.
 func (b *builder) holdRoot() (err error) {
-	if b.layered() {
+	if b.layered() || b.template >= 0 {
+		// Before the mount, or overlayfs would have to copy the directory, and
+		// a link of an image could lead elsewhere.
 		if err := b.createFiles(stage + "/root"); err != nil {
 			return err
 		}
-		b.root, err = b.imageRoot()
-		return err
-	}
-	if b.template >= 0 {
-		// Before the mount, or overlayfs would have to copy the directory.
-		if err := b.createFiles(stage + "/root"); err != nil {
+		b.root, err = overlay("root", len(b.roots()))
+		if err == nil || b.layered() || len(b.base) > 0 {
 			return err
-		}
-		if b.root, err = overlay("root"); err == nil {
-			return nil
 		}
 		unix.Close(b.template)
 		b.template = -1

@@ -72,6 +72,10 @@ type Setup struct {
 	// Image are the layers of an image, the lowest first, which the root is
 	// made of in place of Usr and Template.
 	Image []Tree `json:"image,omitempty"`
+	// Base are layers between these and the sandbox's own, the lowest first, and
+	// BaseUsr those over Usr: the files of a snapshot.
+	Base    []Tree `json:"base,omitempty"`
+	BaseUsr []Tree `json:"baseUsr,omitempty"`
 	// Usr is the host's /usr.
 	Usr Tree `json:"usr"`
 	// Skeleton are directories below /usr that the sandbox's root owns, for

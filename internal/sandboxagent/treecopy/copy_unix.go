@@ -13,7 +13,8 @@ import (
 )
 
 // Copy copies what is below the open directory src, and the attributes of src
-// itself, into the open and empty directory dst. Hard links, holes, owners,
+// itself, into the open directory dst, which is empty unless the options say
+// otherwise. Hard links, holes, owners,
 // modes, times and extended attributes are kept as far as this process may
 // give them, sockets and devices left out. What src changes meanwhile is copied as it was
 // at one moment or another, each file for itself. After an error part of the
@@ -48,7 +49,8 @@ type copier struct {
 type level struct {
 	*place
 	st    unix.Stat_t
-	names []string // still to copy
+	last  unix.Stat_t // whose owner, mode and times the copy gets in the end
+	names []string    // still to copy
 }
 
 // place is where something is. Paths may be longer than all the memory there
@@ -101,7 +103,7 @@ func (c *copier) run() (err error) {
 	if c.dst, err = unix.Openat(c.target, ".", openDir, 0); err != nil {
 		return c.fail("open", "", err)
 	}
-	if err := c.enter(""); err != nil {
+	if err := c.enter("", c.options.Under); err != nil {
 		return err
 	}
 	for len(c.levels) > 0 {
@@ -123,8 +125,9 @@ func (c *copier) run() (err error) {
 	return nil
 }
 
-// enter begins the directory that src and dst have just become.
-func (c *copier) enter(name string) error {
+// enter begins the directory that src and dst have just become. One that was
+// there before keeps its attributes.
+func (c *copier) enter(name string, before bool) error {
 	here := level{place: new(place)}
 	if len(c.levels) > 0 {
 		here.place = c.levels[len(c.levels)-1].below(name)
@@ -132,18 +135,34 @@ func (c *copier) enter(name string) error {
 	if err := unix.Fstat(c.src, &here.st); err != nil {
 		return c.fail("stat", name, err)
 	}
-	if err := c.stats.charge(blockSize+inodeSize, c.options.Limit); err != nil {
+	err := c.begun(&here, before)
+	if err != nil {
 		return err
 	}
-	var err error
 	if here.names, err = readNames(c.src); err != nil {
 		return c.fail("read", name, err)
 	}
-	if err := c.attributes(c.dst, c.src); err != nil {
-		return c.fail("copy attributes of", name, err)
-	}
 	c.levels = append(c.levels, here)
 	return nil
+}
+
+// begun gives a directory its attributes, or finds out which it has.
+func (c *copier) begun(here *level, before bool) error {
+	if before {
+		if err := unix.Fstat(c.dst, &here.last); err != nil {
+			return c.fail("stat", here.name, err)
+		}
+		if c.marked(c.src) {
+			// What is below hides still more.
+			return c.fail("mark", here.name, c.mark(c.dst))
+		}
+		return nil
+	}
+	here.last = here.st
+	if err := c.stats.charge(blockSize+inodeSize, c.options.Limit); err != nil {
+		return err
+	}
+	return c.fail("copy attributes of", here.name, c.attributes(c.dst, c.src))
 }
 
 func readNames(fd int) (names []string, err error) {
@@ -169,7 +188,7 @@ func (c *copier) leave() error {
 	done := c.levels[len(c.levels)-1]
 	c.levels = c.levels[:len(c.levels)-1]
 	if len(c.levels) == 0 {
-		return c.finish(c.target, ".", &done.st)
+		return c.finish(c.target, ".", &done.last)
 	}
 	up, err := unix.Openat(c.dst, "..", openDir, 0)
 	if err != nil {
@@ -177,7 +196,7 @@ func (c *copier) leave() error {
 	}
 	unix.Close(c.dst)
 	c.dst = up
-	if err := c.finish(c.dst, done.name, &done.st); err != nil {
+	if err := c.finish(c.dst, done.name, &done.last); err != nil {
 		return err
 	}
 	c.ascend()
@@ -250,7 +269,10 @@ func (c *copier) entry(name string) error {
 	if err := unix.Fstatat(c.src, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return c.fail("stat", name, gone(err))
 	}
-	var err error
+	hidden, err := c.hidden(name, &st)
+	if hidden || err != nil {
+		return c.fail("look for", name, err)
+	}
 	switch kind(&st) {
 	case unix.S_IFREG:
 		err = c.file(name)
@@ -298,7 +320,9 @@ func (c *copier) dir(name string, st *unix.Stat_t) error {
 		return err
 	}
 	// Nobody else has the copy: a name that is taken is a fault of its own.
-	if err := unix.Mkdirat(c.dst, name, 0o700); err != nil {
+	err = unix.Mkdirat(c.dst, name, 0o700)
+	before := err == unix.EEXIST && c.options.Under
+	if err != nil && !before {
 		unix.Close(in)
 		return c.fail("make", name, err)
 	}
@@ -309,8 +333,10 @@ func (c *copier) dir(name string, st *unix.Stat_t) error {
 	}
 	c.close()
 	c.src, c.dst = in, out
-	c.stats.Entries++
-	return c.enter(name)
+	if !before {
+		c.stats.Entries++
+	}
+	return c.enter(name, before)
 }
 
 func (c *copier) symlink(name string, st *unix.Stat_t) error {

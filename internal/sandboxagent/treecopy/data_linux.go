@@ -135,6 +135,7 @@ func (c *copier) passOn(out, in int, at, want int64) (int64, error) {
 const (
 	overlayPrefix = "user.overlay."
 	opaque        = overlayPrefix + "opaque"
+	opaqueValue   = "y"
 )
 
 // attributes copies extended attributes, as far as they mean something in a
@@ -162,6 +163,18 @@ func (c *copier) attributes(out, in int) error {
 		}
 	}
 	return nil
+}
+
+// marked reports whether a directory hides those below it.
+func (c *copier) marked(dir int) bool {
+	buf := make([]byte, len(opaqueValue)+1)
+	n, err := unix.Fgetxattr(dir, opaque, buf)
+	return err == nil && string(buf[:n]) == opaqueValue
+}
+
+// mark makes it do so.
+func (c *copier) mark(dir int) error {
+	return unix.Fsetxattr(dir, opaque, []byte(opaqueValue), 0)
 }
 
 // readAttribute reads something whose size may change meanwhile.

@@ -22,6 +22,10 @@ type Options struct {
 	// Whiteouts keeps what overlayfs notes in a layer about files removed from
 	// those below. Otherwise they are left out.
 	Whiteouts bool `json:"whiteouts,omitempty"`
+	// Under puts the tree under one that is in the target already, as
+	// overlayfs shows a layer under another: what is there stays, with what it
+	// hides, and counts no more. Whiteouts is to be set, too.
+	Under bool `json:"under,omitempty"`
 }
 
 // Stats are what was copied.
