@@ -94,7 +94,7 @@ func (e *engine) start(b *box, timeout time.Duration) *transition {
 	l := launch{spec: spec, image: e.asking(b.root), user: b.traits.runs.User, proxy: cloneProxy(b.proxy)}
 	ctx, cancel := context.WithCancel(e.ctx)
 	b.boot = cancel
-	copies := spec.Base != "" && b.files == ""
+	copies := spec.Base != "" && b.files == "" && !e.features.WritableUsr
 	b.last = e.begin(b.last, func() error {
 		defer cancel()
 		defer e.saveQuietly()

@@ -3,6 +3,7 @@ package sandboxserver
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io/fs"
 	"net"
 	"os"
@@ -63,6 +64,11 @@ func (f *fakeRuntime) Reopen(spec runtime.Spec) (runtime.Sandbox, error) {
 	defer f.mu.Unlock()
 	f.boxes = append(f.boxes, b)
 	return b, nil
+}
+
+// RemoveSnapshot removes what a fake capture made.
+func (f *fakeRuntime) RemoveSnapshot(dir string) error {
+	return errors.Join(os.RemoveAll(dir), os.RemoveAll(dir+".partial"))
 }
 
 // onCreate says what happens at the starts from now on.

@@ -1,6 +1,8 @@
 package sandboxserver
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,11 +17,12 @@ const spillName = "output-"
 
 // sweep removes what a server that was killed has left in the data directory:
 // files of captures it was at, of snapshots and volumes that are gone, and
-// files that were not whole yet. What cannot be removed stays, and is told of.
+// files that were not whole yet. Snapshots that others lie over stay as long as
+// those. What cannot be removed stays, and is told of.
 // The runtime and the store of images have swept their own. mu is held;
 // nothing else goes on yet.
 func (e *engine) sweep() {
-	e.sweepDir("snapshots", runtime.RemoveSnapshot, func(name string) bool {
+	e.sweepDir("snapshots", e.rt.RemoveSnapshot, func(name string) bool {
 		s := e.snapshots.byID[name]
 		return s == nil || s.status != gen.SnapshotReady
 	})
@@ -45,6 +48,8 @@ func (e *engine) sweepDir(dir string, remove func(string) error, left func(name 
 			e.log.Warn("a leftover cannot be removed", "name", name, "error", err)
 			continue
 		}
-		e.log.Info("a leftover is removed", "name", name)
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			e.log.Info("a leftover is removed", "name", name)
+		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/langsandbox/sandbox-go/gen"
 	"github.com/langsandbox/sandbox-go/internal/image"
-	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 // localUser is who does everything here: there are no users to tell apart.
@@ -243,9 +242,10 @@ func (e *engine) deleteSnapshot(ref string) error {
 	})
 }
 
-// reclaim removes the files of a snapshot that is gone.
+// reclaim removes the files of a snapshot that is gone. Those that others lie
+// over go with the last of them.
 func (e *engine) reclaim(id string) error {
-	if err := runtime.RemoveSnapshot(e.snapshotDir(id)); err != nil {
+	if err := e.rt.RemoveSnapshot(e.snapshotDir(id)); err != nil {
 		e.log.Warn("files of a deleted snapshot are left", "snapshot", id, "error", err)
 		return err
 	}

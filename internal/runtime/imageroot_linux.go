@@ -3,6 +3,8 @@ package runtime
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
 )
@@ -31,8 +33,11 @@ func (n *native) checkImage(i *ImageRoot) error {
 }
 
 // roots adds what is below the sandbox's own files.
-func (n *native) roots(t *trees, setup *sandboxagent.Setup, image *ImageRoot) (err error) {
-	if image != nil {
+func (n *native) roots(t *trees, setup *sandboxagent.Setup, spec Spec) (err error) {
+	if err := n.snapshotRoots(t, setup, spec); err != nil {
+		return err
+	}
+	if image := spec.Image; image != nil {
 		setup.Home = image.Dir
 		for _, layer := range image.Layers {
 			tree, err := t.add(layer)
@@ -52,6 +57,33 @@ func (n *native) roots(t *trees, setup *sandboxagent.Setup, image *ImageRoot) (e
 		return err
 	}
 	setup.Skeleton = n.skeleton
+	return nil
+}
+
+// snapshotRoots adds the layers of the snapshot that a sandbox was made of.
+func (n *native) snapshotRoots(t *trees, setup *sandboxagent.Setup, spec Spec) error {
+	below, err := n.layers.base(spec.ID)
+	if err != nil || below == nil {
+		return err
+	}
+	if n.template == "" {
+		return fmt.Errorf("%w: the files of the sandbox lie over a snapshot, which needs overlayfs below %s", ErrUnsupported, n.layers.dir)
+	}
+	for _, dir := range slices.Backward(n.layers.paths(below)) {
+		root, err := t.add(filepath.Join(dir, snapshotRoot))
+		if err != nil {
+			return err
+		}
+		setup.Base = append(setup.Base, root)
+		if spec.Image != nil {
+			continue
+		}
+		usr, err := t.add(filepath.Join(dir, snapshotUsr))
+		if err != nil {
+			return err
+		}
+		setup.BaseUsr = append(setup.BaseUsr, usr)
+	}
 	return nil
 }
 

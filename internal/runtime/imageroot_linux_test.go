@@ -122,7 +122,7 @@ func TestImageChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := RemoveSnapshot(snapshot); err != nil {
+		if err := n.RemoveSnapshot(snapshot); err != nil {
 			t.Error(err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,8 @@ type layers struct {
 	keep func(id string) bool
 	log  *slog.Logger
 	old  *trash
+
+	mu sync.Mutex // held while layers of snapshots are put under a sandbox, or looked through
 }
 
 const (
@@ -105,7 +108,7 @@ func (l *layers) clear() error {
 	}
 	for _, entry := range entries {
 		if !l.keeps(entry.Name()) {
-			errs = append(errs, RemoveTree(l.path(entry.Name())))
+			errs = append(errs, l.remove(entry.Name()))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -120,9 +123,6 @@ func (l *layers) clear() error {
 func (l *layers) keeps(id string) bool {
 	return l.keep != nil && idPattern.MatchString(id) && l.keep(id)
 }
-
-// remove takes a sandbox's files away, and removes them in the background.
-func (l *layers) remove(id string) error { return l.old.take(l.path(id)) }
 
 // close removes what is left and gives the directory up.
 func (l *layers) close() error {

@@ -273,7 +273,8 @@ func entries(t *testing.T, dir string) []string {
 	return names
 }
 
-func layersOf(rt Runtime) *layers {
+// layersOf returns the directory of a runtime or of a sandbox's.
+func layersOf(v any) *layers {
 	type layered interface{ base() *layers }
-	return rt.(layered).base()
+	return v.(layered).base()
 }

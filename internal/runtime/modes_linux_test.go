@@ -75,3 +75,7 @@ func children() []int {
 
 func (r *processRuntime) base() *layers { return r.layers }
 func (n *native) base() *layers         { return n.layers }
+
+func (b *processBox) base() *layers  { return b.rt.layers }
+func (s *leftSandbox) base() *layers { return s.layers }
+func (s *sandbox) base() *layers     { return s.rt.layers }

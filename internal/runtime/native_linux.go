@@ -202,6 +202,9 @@ func (n *native) Reopen(spec Spec) (Sandbox, error) {
 	})
 }
 
+// RemoveSnapshot removes what Capture made, or has it go with what needs it.
+func (n *native) RemoveSnapshot(dir string) error { return n.layers.removeSnapshot(dir) }
+
 // Close closes every sandbox that is left and removes the runtime's files, but
 // those that are kept.
 func (n *native) Close() error {

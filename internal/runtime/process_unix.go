@@ -102,6 +102,9 @@ func (r *processRuntime) Reopen(spec Spec) (Sandbox, error) {
 	})
 }
 
+// RemoveSnapshot removes what Capture made.
+func (r *processRuntime) RemoveSnapshot(dir string) error { return r.layers.removeSnapshot(dir) }
+
 // Close closes every sandbox that is left and removes the runtime's files, but
 // those that are kept.
 func (r *processRuntime) Close() error {

@@ -59,6 +59,11 @@ type Runtime interface {
 	// Create with the same spec. The error matches fs.ErrNotExist when there
 	// are none, and fs.ErrExist when the sandbox is known already.
 	Reopen(spec Spec) (Sandbox, error)
+	// RemoveSnapshot removes what Capture made in a directory, and what a
+	// capture that was broken off has left beside it. No sandbox can be made
+	// of it any more; its files stay, and go with the last sandbox or snapshot
+	// that lies over them: see Spec.Base. It is no error when there is nothing.
+	RemoveSnapshot(dir string) error
 	// Close closes every sandbox that is left and removes the runtime's files,
 	// but those that are to be kept.
 	Close() error
@@ -73,9 +78,11 @@ type Spec struct {
 	// Hostname is what the sandbox calls itself; empty means ID.
 	Hostname string
 	// Base is a directory that Capture made, whose files a new sandbox begins
-	// with; empty begins with none. They are copied: the base never changes,
-	// and may be removed once Create has returned. A stopped sandbox that
-	// starts again has its own.
+	// with; empty begins with none. With Features.WritableUsr the sandbox lies
+	// over them, if they come from such a runtime, and needs them as long as it
+	// has files: RemoveSnapshot knows, nobody else may remove them. Otherwise
+	// they are copied. The base never changes. A stopped sandbox that starts
+	// again has what it had.
 	Base string
 	// Image is the root of the sandbox, in place of one over the host's /usr;
 	// nil is the host's. A stopped sandbox that starts again, and one that

@@ -32,53 +32,173 @@ func (n *native) capture(ctx context.Context, id string, box Sandbox, spec Captu
 	for _, name := range sandboxagent.IdentityFiles {
 		identity = append(identity, strings.TrimPrefix(name, "/"))
 	}
+	below, err := n.layers.base(id)
+	if err != nil {
+		return Captured{}, captureError(ctx, id, err)
+	}
 	var stats treecopy.Stats
 	err = whole(spec.Dir, func(temp string) (err error) {
+		info := layerInfo{Owner: n.owner()}
 		layer := n.layers.path(id)
-		stats, err = copyParts(ctx, n.copyTree, n.ids.own, treecopy.Options{Limit: spec.Limit, Whiteouts: true}, []part{
-			{src: filepath.Join(layer, snapshotRoot), dst: filepath.Join(temp, snapshotRoot), skip: identity},
-			{src: filepath.Join(layer, snapshotUsr), dst: filepath.Join(temp, snapshotUsr)},
-		})
-		return err
+		root, usr := filepath.Join(temp, snapshotRoot), filepath.Join(temp, snapshotUsr)
+		roots := []part{{src: filepath.Join(layer, snapshotRoot), dst: root, skip: identity}}
+		usrs := []part{{src: filepath.Join(layer, snapshotUsr), dst: usr}}
+		if below != nil && len(below.Layers) < maxDepth && sameDir(n.layers.parent(below), filepath.Dir(spec.Dir)) {
+			info.Below = below.Layers
+		} else {
+			roots = append(roots, merge(n.layers.paths(below), snapshotRoot, root)...)
+			usrs = append(usrs, merge(n.layers.paths(below), snapshotUsr, usr)...)
+		}
+		stats, err = copyParts(ctx, n.copyTree, n.ids.own, treecopy.Options{Limit: spec.Limit, Whiteouts: true}, append(roots, usrs...))
+		if err == nil && len(info.Below) > 0 {
+			stats, err = n.measureAll(ctx, append([]string{temp}, n.layers.paths(below)...), spec.Limit)
+		}
+		if err != nil {
+			return err
+		}
+		return writeNote(filepath.Join(temp, infoName), info)
 	})
 	return Captured(stats), captureError(ctx, id, err)
 }
 
+// merge puts one directory of layers under what is in another already.
+func merge(dirs []string, name, dst string) []part {
+	parts := layerParts(dirs, name, dst)
+	for i := range parts {
+		parts[i].under = true
+	}
+	return parts
+}
+
+// owner says whose the files of layers are.
+func (n *native) owner() Owner {
+	return Owner{UID: n.ids.uid, GID: n.ids.gid, Size: n.ids.size}
+}
+
 // fill makes the layer of a sandbox that begins with a snapshot, unless it has
-// one from before a stop.
+// one from before a stop: over that of the snapshot where that can be, else
+// with copies of its files.
 func (n *native) fill(ctx context.Context, spec Spec) error {
 	dir := n.layers.path(spec.ID)
 	if _, err := os.Lstat(dir); spec.Base == "" || !errors.Is(err, fs.ErrNotExist) {
 		return nil // makeLayer tells of errors
 	}
+	info, err := readInfo(spec.Base)
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	if n.template != "" && info != nil && info.Owner == n.owner() {
+		return n.putOver(dir, spec.Base, info)
+	}
 	return whole(dir, func(temp string) error {
-		parts := []part{{src: filepath.Join(spec.Base, snapshotRoot), dst: filepath.Join(temp, snapshotRoot)}}
-		usr := filepath.Join(spec.Base, snapshotUsr)
-		if _, err := os.Lstat(usr); err == nil {
-			parts = append(parts, part{src: usr, dst: filepath.Join(temp, snapshotUsr)})
+		names := []string{snapshotRoot}
+		if _, err := os.Lstat(filepath.Join(spec.Base, snapshotUsr)); err == nil {
+			names = append(names, snapshotUsr)
 		}
-		// What is noted about the layers below means nothing without them.
-		options := treecopy.Options{Whiteouts: n.template != ""}
-		if _, err := copyParts(ctx, n.copyTree, n.ids.own, options, parts); err != nil {
-			return fmt.Errorf("files of the snapshot: %w", err)
+		for _, name := range names {
+			// What is noted about the layers below means nothing without them.
+			err := copyBase(ctx, n.copyTree, n.ids.own, spec.Base, name, filepath.Join(temp, name), n.template != "")
+			if err != nil {
+				return fmt.Errorf("files of the snapshot: %w", err)
+			}
 		}
-		if err := os.Chmod(temp, 0o755); err != nil {
+		return n.open(temp)
+	})
+}
+
+// open lets sandboxes into a directory of theirs.
+func (n *native) open(dir string) error {
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	return n.ids.own(dir)
+}
+
+// putOver makes the layer of a sandbox over that of a snapshot. Its two
+// directories have the attributes of those that they hide.
+func (n *native) putOver(dir, snapshot string, info *layerInfo) error {
+	n.layers.mu.Lock() // until the snapshot is known to be in use
+	defer n.layers.mu.Unlock()
+	below, err := n.layers.over(snapshot, info)
+	if err != nil {
+		return err
+	}
+	return whole(dir, func(temp string) error {
+		for _, name := range []string{snapshotRoot, snapshotUsr} {
+			own := filepath.Join(temp, name)
+			if err := os.Mkdir(own, 0o755); err != nil {
+				return err
+			}
+			if err := n.ids.own(own); err != nil {
+				return err
+			}
+			if err := copyAttributes(own, filepath.Join(snapshot, name)); err != nil {
+				return err
+			}
+		}
+		if err := writeNote(filepath.Join(temp, baseName), below); err != nil {
 			return err
 		}
-		return n.ids.own(temp)
+		return n.open(temp)
 	})
+}
+
+func copyAttributes(to, from string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.Open(to)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	return treecopy.Attributes(dst, src)
 }
 
 // maxReport bounds what a copying process says.
 const maxReport = 64 << 10
 
-// copyTree copies in a process that has the rights of a sandbox's root over
-// files, and none over those of the host.
-func (n *native) copyTree(ctx context.Context, dst, src *os.File, o treecopy.Options) (stats treecopy.Stats, err error) {
+// copyTree copies in a process of its own.
+func (n *native) copyTree(ctx context.Context, dst, src *os.File, o treecopy.Options) (treecopy.Stats, error) {
+	return n.copyFiles(ctx, sandboxagent.CopyTask{Copy: o}, src, dst)
+}
+
+// measure returns the size of one directory of layers, the topmost first, as if
+// they were one.
+func (n *native) measure(ctx context.Context, dirs []string, name string, limit int64) (treecopy.Stats, error) {
+	var layers []*os.File
+	for _, dir := range dirs {
+		layer, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			return treecopy.Stats{}, err
+		}
+		defer layer.Close()
+		layers = append(layers, layer)
+	}
+	return n.copyFiles(ctx, sandboxagent.CopyTask{Copy: treecopy.Options{Limit: limit}, Measure: len(layers)}, layers...)
+}
+
+// measureAll measures both directories of layers.
+func (n *native) measureAll(ctx context.Context, dirs []string, limit int64) (total treecopy.Stats, err error) {
+	for _, name := range []string{snapshotRoot, snapshotUsr} {
+		stats, err := n.measure(ctx, dirs, name, limit)
+		if err != nil {
+			return total, err
+		}
+		limit = total.Add(stats, limit)
+	}
+	return total, nil
+}
+
+// copyFiles does a task in a process that has the rights of a sandbox's root
+// over files, and none over those of the host.
+func (n *native) copyFiles(ctx context.Context, task sandboxagent.CopyTask, dirs ...*os.File) (stats treecopy.Stats, err error) {
 	if err := ctx.Err(); err != nil {
 		return stats, err
 	}
-	options, err := json.Marshal(o)
+	options, err := json.Marshal(task)
 	if err != nil {
 		return stats, err
 	}
@@ -98,7 +218,7 @@ func (n *native) copyTree(ctx context.Context, dst, src *os.File, o treecopy.Opt
 	n.ids.apply(attr)
 	process, err := os.StartProcess(n.program.path, []string{sandboxagent.Name, string(options)}, &os.ProcAttr{
 		Dir: "/", Env: []string{sandboxagent.CopyMarker},
-		Files: []*os.File{stdin, stdout, n.null, src, dst}, Sys: attr,
+		Files: append([]*os.File{stdin, stdout, n.null}, dirs...), Sys: attr,
 	})
 	if err != nil {
 		return stats, fmt.Errorf("start copy: %w", err)

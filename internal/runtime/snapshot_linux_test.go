@@ -37,7 +37,7 @@ func TestSnapshotLayers(t *testing.T) {
 	check(second, "second")
 	// Of a snapshot of a snapshot only the last is needed.
 	base := capture(t, second)
-	if err := RemoveSnapshot(first); err != nil {
+	if err := rt.RemoveSnapshot(first); err != nil {
 		t.Fatal(err)
 	}
 	check(create(t, rt, Spec{ID: "third", Base: base}), "third")
@@ -63,7 +63,7 @@ func TestSnapshotAcross(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		})
-		if err := RemoveSnapshot(dir); err != nil {
+		if err := way[0].start(t).RemoveSnapshot(dir); err != nil {
 			t.Error(err)
 		}
 	}
@@ -107,7 +107,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "snapshot")
 	b.Run("capture-64MiB-200", func(b *testing.B) {
 		for b.Loop() {
-			if err := RemoveSnapshot(dir); err != nil {
+			if err := rt.RemoveSnapshot(dir); err != nil {
 				b.Fatal(err)
 			}
 			if _, err := box.Capture(b.Context(), CaptureSpec{Dir: dir}); err != nil {

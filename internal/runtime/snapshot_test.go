@@ -35,7 +35,7 @@ func capture(t *testing.T, box Sandbox) string {
 		t.Errorf("captured %+v", got)
 	}
 	t.Cleanup(func() {
-		if err := RemoveSnapshot(dir); err != nil {
+		if err := layersOf(box).removeSnapshot(dir); err != nil {
 			t.Error(err)
 		}
 	})

@@ -14,12 +14,6 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent/treecopy"
 )
 
-// RemoveSnapshot removes what Capture made. It is no error when there is
-// nothing.
-func RemoveSnapshot(dir string) error {
-	return errors.Join(RemoveTree(dir), RemoveTree(dir+partial))
-}
-
 // copyTree copies the contents of a directory into an empty one.
 type copyTree func(ctx context.Context, dst, src *os.File, o treecopy.Options) (treecopy.Stats, error)
 
@@ -27,24 +21,19 @@ type copyTree func(ctx context.Context, dst, src *os.File, o treecopy.Options) (
 type part struct {
 	src, dst string
 	skip     []string
+	under    bool // what is in dst already
 }
 
 // copyParts copies directories one after the other, within one limit. The
 // targets are made, and owned by whoever own says.
 func copyParts(ctx context.Context, copying copyTree, own func(string) error, o treecopy.Options, parts []part) (total treecopy.Stats, err error) {
 	for _, p := range parts {
-		o.Skip = p.skip
+		o.Skip, o.Under = p.skip, p.under
 		stats, err := copyPart(ctx, copying, own, o, p)
 		if err != nil {
 			return total, err
 		}
-		total.Bytes += stats.Bytes
-		total.Entries += stats.Entries
-		if o.Limit > 0 {
-			if o.Limit -= stats.Bytes; o.Limit <= 0 {
-				o.Limit = 1 // nothing more fits
-			}
-		}
+		o.Limit = total.Add(stats, o.Limit)
 	}
 	return total, nil
 }
@@ -55,11 +44,13 @@ func copyPart(ctx context.Context, copying copyTree, own func(string) error, o t
 		return stats, err
 	}
 	defer src.Close()
-	if err := os.Mkdir(p.dst, 0o700); err != nil {
-		return stats, err
-	}
-	if err := own(p.dst); err != nil {
-		return stats, err
+	if !p.under {
+		if err := os.Mkdir(p.dst, 0o700); err != nil {
+			return stats, err
+		}
+		if err := own(p.dst); err != nil {
+			return stats, err
+		}
 	}
 	dst, err := os.Open(p.dst)
 	if err != nil {
@@ -121,16 +112,63 @@ func nobody(string) error { return nil }
 
 // fill makes the directory of a sandbox that begins with a snapshot.
 func (r *processRuntime) fill(ctx context.Context, dir, base string) error {
-	parts := []part{{src: filepath.Join(base, snapshotRoot), dst: dir + partial}}
-	err := RemoveTree(parts[0].dst)
+	temp := dir + partial
+	err := RemoveTree(temp)
 	if err == nil {
-		_, err = copyParts(ctx, treecopy.Copy, nobody, treecopy.Options{}, parts)
+		err = copyBase(ctx, treecopy.Copy, nobody, base, snapshotRoot, temp, false)
 	}
 	if err == nil {
-		err = os.Rename(parts[0].dst, dir)
+		err = os.Rename(temp, dir)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("files of the snapshot: %w", err), RemoveTree(parts[0].dst))
+		return errors.Join(fmt.Errorf("files of the snapshot: %w", err), RemoveTree(temp))
 	}
 	return nil
+}
+
+// copyBase copies one directory of a snapshot, with what it lies over. Notes
+// about removed files are kept if they mean something where the copy goes.
+func copyBase(ctx context.Context, copying copyTree, own func(string) error, base, name, dst string, whiteouts bool) error {
+	dirs, err := layersOfSnapshot(base)
+	if err != nil {
+		return err
+	}
+	if whiteouts || len(dirs) == 1 {
+		_, err := copyParts(ctx, copying, own, treecopy.Options{Whiteouts: whiteouts}, layerParts(dirs, name, dst))
+		return err
+	}
+	// They are needed until the layers are one.
+	merged := dst + ".merged"
+	err = RemoveTree(merged)
+	if err == nil {
+		_, err = copyParts(ctx, copying, own, treecopy.Options{Whiteouts: true}, layerParts(dirs, name, merged))
+	}
+	if err == nil {
+		_, err = copyParts(ctx, copying, own, treecopy.Options{}, []part{{src: merged, dst: dst}})
+	}
+	return errors.Join(err, RemoveTree(merged))
+}
+
+// layersOfSnapshot are the directories of a snapshot, its own first.
+func layersOfSnapshot(dir string) ([]string, error) {
+	info, err := readInfo(dir)
+	if err != nil {
+		return nil, err
+	}
+	dirs := []string{dir}
+	if info != nil {
+		for _, name := range info.Below {
+			dirs = append(dirs, filepath.Join(filepath.Dir(dir), name))
+		}
+	}
+	return dirs, nil
+}
+
+// layerParts copies one directory of layers, the topmost first, into one.
+func layerParts(dirs []string, name, dst string) []part {
+	var parts []part
+	for i, dir := range dirs {
+		parts = append(parts, part{src: filepath.Join(dir, name), dst: dst, under: i > 0})
+	}
+	return parts
 }

@@ -36,6 +36,9 @@ func (s Spec) checked() (Spec, error) {
 	if s.Base != "" && !filepath.IsAbs(s.Base) {
 		return s, fmt.Errorf("base %q is not absolute", s.Base)
 	}
+	if s.Base != "" {
+		s.Base = filepath.Clean(s.Base)
+	}
 	for _, m := range s.Mounts {
 		if err := m.check(); err != nil {
 			return s, err

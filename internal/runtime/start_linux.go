@@ -127,7 +127,7 @@ func (n *native) setUp(ctx context.Context, box *sandbox, spec Spec) error {
 	if setup.Layer, err = trees.add(n.layers.path(spec.ID)); err != nil {
 		return err
 	}
-	if err := n.roots(trees, setup, spec.Image); err != nil {
+	if err := n.roots(trees, setup, spec); err != nil {
 		return err
 	}
 	for _, m := range spec.Mounts {

@@ -12,9 +12,6 @@ import (
 // RemoveTree removes a directory.
 func RemoveTree(dir string) error { return os.RemoveAll(dir) }
 
-// RemoveSnapshot removes what no runtime here has made.
-func RemoveSnapshot(dir string) error { return os.RemoveAll(dir) }
-
 // Sync does nothing where there is no runtime.
 func Sync(string) error { return nil }
 

@@ -15,15 +15,22 @@ import (
 
 // CopyMarker is the environment entry that makes a process with Name copy a
 // file tree and exit: with the ids and the rights over files of a sandbox's
-// root, and none over the host's. Its one argument are the options. Standard
+// root, and none over the host's. Its one argument is a CopyTask. Standard
 // input ends when nobody waits for the copy any more, standard output gets a
 // CopyReport; the open directories follow.
 const CopyMarker = "SANDBOX_COPY=1"
 
-const (
-	copySource = 3
-	copyTarget = 4
-)
+// CopyTask is what such a process is to do.
+type CopyTask struct {
+	// Copy says how the first directory is copied into the second.
+	Copy treecopy.Options `json:"copy,omitzero"`
+	// Measure is the number of directories whose size is wanted in place of a
+	// copy, if they were one: see treecopy.Measure. The limit is that of Copy.
+	Measure int `json:"measure,omitempty"`
+}
+
+// firstCopied is the descriptor of the first directory.
+const firstCopied = 3
 
 // CopyReport is what became of a copy.
 type CopyReport struct {
@@ -70,9 +77,9 @@ func copyFiles() error {
 	if inode == initialUserNS {
 		return errors.New("in the machine's own user namespace")
 	}
-	var options treecopy.Options
-	if err := json.Unmarshal([]byte(os.Args[1]), &options); err != nil {
-		return fmt.Errorf("options: %w", err)
+	var task CopyTask
+	if err := json.Unmarshal([]byte(os.Args[1]), &task); err != nil {
+		return fmt.Errorf("task: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -80,8 +87,7 @@ func copyFiles() error {
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		cancel()
 	}()
-	src, dst := os.NewFile(copySource, "source"), os.NewFile(copyTarget, "target")
-	stats, err := treecopy.Copy(ctx, dst, src, options)
+	stats, err := task.do(ctx)
 	report := CopyReport{Stats: stats}
 	if err != nil {
 		report.Text, report.TooLarge = err.Error(), errors.Is(err, treecopy.ErrTooLarge)
@@ -90,4 +96,16 @@ func copyFiles() error {
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(report)
+}
+
+func (t CopyTask) do(ctx context.Context) (treecopy.Stats, error) {
+	if t.Measure == 0 {
+		src, dst := os.NewFile(firstCopied, "source"), os.NewFile(firstCopied+1, "target")
+		return treecopy.Copy(ctx, dst, src, t.Copy)
+	}
+	var layers []*os.File
+	for i := range t.Measure {
+		layers = append(layers, os.NewFile(uintptr(firstCopied+i), "layer"))
+	}
+	return treecopy.Measure(ctx, layers, t.Copy.Limit)
 }

@@ -152,9 +152,9 @@ func (c *copier) begun(here *level, before bool) error {
 		if err := unix.Fstat(c.dst, &here.last); err != nil {
 			return c.fail("stat", here.name, err)
 		}
-		if c.marked(c.src) {
+		if marked(c.src) {
 			// What is below hides still more.
-			return c.fail("mark", here.name, c.mark(c.dst))
+			return c.fail("mark", here.name, mark(c.dst))
 		}
 		return nil
 	}

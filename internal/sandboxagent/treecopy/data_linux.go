@@ -166,14 +166,14 @@ func (c *copier) attributes(out, in int) error {
 }
 
 // marked reports whether a directory hides those below it.
-func (c *copier) marked(dir int) bool {
+func marked(dir int) bool {
 	buf := make([]byte, len(opaqueValue)+1)
 	n, err := unix.Fgetxattr(dir, opaque, buf)
 	return err == nil && string(buf[:n]) == opaqueValue
 }
 
 // mark makes it do so.
-func (c *copier) mark(dir int) error {
+func mark(dir int) error {
 	return unix.Fsetxattr(dir, opaque, []byte(opaqueValue), 0)
 }
 

@@ -38,6 +38,17 @@ type Stats struct {
 	Entries int64 `json:"entries"`
 }
 
+// Add adds what else was copied, and returns what is left of a limit: 1 where
+// nothing more fits.
+func (s *Stats) Add(more Stats, limit int64) int64 {
+	s.Bytes += more.Bytes
+	s.Entries += more.Entries
+	if limit <= 0 {
+		return 0
+	}
+	return max(limit-more.Bytes, 1)
+}
+
 const (
 	blockSize = 4 << 10
 	inodeSize = 256

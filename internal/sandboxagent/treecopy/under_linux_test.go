@@ -27,8 +27,7 @@ func under(t *testing.T, layers ...string) (string, Stats) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		total.Bytes += stats.Bytes
-		total.Entries += stats.Entries
+		total.Add(stats, 0)
 	}
 	return to, total
 }
@@ -102,8 +101,76 @@ func TestUnder(t *testing.T) {
 	if err1 != nil || err2 != nil || !os.SameFile(a, b) {
 		t.Errorf("linked/a and linked/b: %v, %v", err1, err2)
 	}
+	if measured, err := measure(t, top, middle, low); err != nil || measured != stats {
+		t.Errorf("copied %+v, measured %+v (%v)", stats, measured, err)
+	}
 	_, again, err := copied(t, t.Context(), to, Options{Whiteouts: true})
 	if err != nil || again != stats {
 		t.Errorf("counted %+v, and %+v as one tree (%v)", stats, again, err)
 	}
+}
+
+func measure(t *testing.T, layers ...string) (Stats, error) {
+	t.Helper()
+	var files []*os.File
+	for _, layer := range layers {
+		file, err := os.Open(layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		files = append(files, file)
+	}
+	return Measure(t.Context(), files, 0)
+}
+
+// FuzzLayers holds what is measured of layers to what they are as one tree.
+func FuzzLayers(f *testing.F) {
+	f.Add([]byte("\x00\x11\x22\x33"), []byte("\x44\x55"), []byte("\x60\x71\x12"))
+	f.Add([]byte("aAbBcC"), []byte("\x05\x15\x25\x35"), []byte("\xff\x80\x9a"))
+	f.Fuzz(func(t *testing.T, top, middle, low []byte) {
+		var layers []string
+		for _, seed := range [][]byte{top, middle, low} {
+			layers = append(layers, randomLayer(t, seed[:min(len(seed), 64)]))
+		}
+		to, stats := under(t, layers...)
+		measured, err := measure(t, layers...)
+		if err != nil || measured != stats {
+			t.Errorf("copied %+v, measured %+v (%v)", stats, measured, err)
+		}
+		if _, again, err := copied(t, t.Context(), to, Options{Whiteouts: true}); err != nil || again != stats {
+			t.Errorf("copied %+v, and %+v as one tree (%v)", stats, again, err)
+		}
+	})
+}
+
+// randomLayer makes files of few names, so that they meet those of others.
+func randomLayer(t *testing.T, seed []byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	at := dir
+	for _, b := range seed {
+		name := filepath.Join(at, string('a'+rune(b>>4&3)))
+		switch b & 7 {
+		case 0, 1:
+			_ = os.WriteFile(name, make([]byte, int(b)*100), 0o600)
+		case 2:
+			_ = unix.Mknod(name, unix.S_IFCHR, 0)
+		case 3:
+			_ = os.Symlink("x", name)
+		case 4:
+			_ = os.Link(name, filepath.Join(at, "d"))
+		case 5:
+			if os.Mkdir(name, 0o755) == nil && b&8 != 0 {
+				_ = unix.Setxattr(name, opaque, []byte(opaqueValue), 0)
+			}
+		case 6:
+			if info, err := os.Lstat(name); err == nil && info.IsDir() {
+				at = name
+			}
+		case 7:
+			at = dir
+		}
+	}
+	return dir
 }

@@ -32,7 +32,7 @@ func (c *copier) hidden(name string, st *unix.Stat_t) (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	return c.marked(fd), nil
+	return marked(fd), nil
 }
 
 // Attributes gives one directory what Copy gives a copy: extended attributes,
