@@ -7,11 +7,16 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
+// spareAgents is how many sandboxes one after the other find an agent that was
+// started ahead.
+const spareAgents = 2
+
 // openRuntime starts the runtime and refuses one that isolates too little. It
 // keeps its files in dir.
 func openRuntime(cfg Config, dir string, keep func(id string) bool) (runtime.Runtime, error) {
 	rt, err := runtime.New(runtime.Config{
 		Dir: dir, Keep: keep, Isolation: runtime.Isolation(cfg.Isolation), Minimum: runtime.Isolation(cfg.MinIsolation), Logger: cfg.Logger,
+		Spares: spareAgents,
 	})
 	weak, isWeak := errors.AsType[*runtime.WeakError](err)
 	switch {

@@ -151,12 +151,14 @@ func (l *layers) removeSnapshot(dir string) error {
 
 // remove takes a sandbox's files away, removes them in the background, and
 // those layers under them that nothing else needs.
-func (l *layers) remove(id string) error {
+func (l *layers) remove(id string) error { return l.removeBy(l.old.take, id) }
+
+func (l *layers) removeBy(remove func(dir string) error, id string) error {
 	below, err := l.base(id)
 	if err != nil {
 		l.log.Warn("layers of a sandbox are not known", "sandbox", id, "error", err)
 	}
-	if err := l.old.take(l.path(id)); err != nil {
+	if err := remove(l.path(id)); err != nil {
 		return err
 	}
 	return l.letGo(below)

@@ -136,7 +136,7 @@ func TestSecondVersion(t *testing.T) {
 		for _, controller := range controllers {
 			n.limiter.places[controller] = place{root + "/", true}
 		}
-		box := &sandbox{id: "box"}
+		box := &sandbox{group: "box"}
 		if err := n.limit(box, Limits{CPUMillicores: 2500, MemoryBytes: 128 << 20, PIDs: 64}); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestSecondVersion(t *testing.T) {
 			t.Error("holds without cgroups")
 		}
 	}
-	box := &sandbox{id: "gone"}
+	box := &sandbox{group: "gone"}
 	n := &native{limiter: &limiter{places: map[string]place{"pids": {t.TempDir() + "/", true}}}, cgroups: new(cgroups)}
 	if err := n.limit(box, Limits{PIDs: 64}); err == nil {
 		t.Error("a limit that cannot be set is no error")

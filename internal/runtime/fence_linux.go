@@ -115,7 +115,7 @@ type fencedBox struct {
 func (f *landlockFence) launch(ctx context.Context, files *processBox, spec Spec) (launcher, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	box := &fencedBox{files: files, sandbox: &sandbox{rt: f.native, id: spec.ID, hostNetwork: spec.HostNetwork, done: make(chan struct{})}}
+	box := &fencedBox{files: files, sandbox: &sandbox{rt: f.native, id: spec.ID, group: spec.ID, hostNetwork: spec.HostNetwork, done: make(chan struct{})}}
 	box.fenced = box
 	complaints, err := f.startKeeper(box)
 	if err != nil {

@@ -48,16 +48,19 @@ func (n *native) roots(t *trees, setup *sandboxagent.Setup, spec Spec) (err erro
 		}
 		return nil
 	}
-	if n.template != "" {
-		if setup.Template, err = t.add(n.template); err != nil {
-			return err
-		}
-	}
 	if setup.Usr, err = t.usr(); err != nil {
 		return err
 	}
-	setup.Skeleton = n.skeleton
-	return nil
+	if n.template == "" {
+		setup.Skeleton = n.skeleton
+		return nil
+	}
+	if setup.Template, err = t.add(n.templatePart(snapshotRoot)); err != nil {
+		return err
+	}
+	usr, err := t.add(n.templatePart(snapshotUsr))
+	setup.BaseUsr = append([]sandboxagent.Tree{usr}, setup.BaseUsr...)
+	return err
 }
 
 // snapshotRoots adds the layers of the snapshot that a sandbox was made of.

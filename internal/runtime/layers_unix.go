@@ -108,7 +108,7 @@ func (l *layers) clear() error {
 	}
 	for _, entry := range entries {
 		if !l.keeps(entry.Name()) {
-			errs = append(errs, l.remove(entry.Name()))
+			errs = append(errs, l.removeBy(RemoveTree, entry.Name()))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

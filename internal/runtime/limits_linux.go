@@ -173,8 +173,8 @@ func (n *native) limit(box *sandbox, limits Limits) error {
 // limit sets the values for a sandbox in the cgroup it has, or in one of their
 // own.
 func (p place) limit(box *sandbox, values []setting) error {
-	dir := p.prefix + box.id
-	if !p.v2 {
+	dir := p.prefix + box.group
+	if !p.v2 && !slices.Contains(box.limited, dir) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}

@@ -32,8 +32,9 @@ type native struct {
 	null      *os.File
 	outside   map[string]uint64
 	skeleton  []string
-	template  string // a root to put others over, or empty
+	template  string // a root to put others over, and what is to be over /usr; or empty
 	features  Features
+	spares    spares
 }
 
 // newNative returns the runtime if a trial sandbox works.
@@ -42,6 +43,7 @@ func newNative(cfg Config) (Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.spares.most = cfg.Spares // after the trial
 	return n, nil
 }
 
@@ -51,6 +53,7 @@ func openNative(cfg Config, withCgroups bool) (*native, error) {
 		return nil, err
 	}
 	n := &native{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers}
+	n.spares.n = n
 	err = n.detect(withCgroups)
 	if err == nil {
 		err = n.try()
@@ -131,15 +134,22 @@ func (n *native) keepTemplate(box *sandbox) error {
 	if err := box.Stop(); err != nil || !box.ready.Overlay {
 		return err
 	}
-	root := filepath.Join(n.layers.path(box.id), "root")
+	dir := n.layers.path(box.id)
+	root := filepath.Join(dir, "root")
 	for _, name := range sandboxagent.IdentityFiles {
 		if err := os.Remove(filepath.Join(root, name)); err != nil {
 			return err
 		}
 	}
-	n.template = n.layers.template()
-	return os.Rename(root, n.template)
+	template := n.layers.template()
+	if err := os.Mkdir(template, 0o711); err != nil { // a rootless agent looks for paths
+		return err
+	}
+	n.template = template
+	return errors.Join(os.Rename(root, n.templatePart(snapshotRoot)), os.Rename(filepath.Join(dir, "usr"), n.templatePart(snapshotUsr)))
 }
+
+func (n *native) templatePart(name string) string { return filepath.Join(n.template, name) }
 
 // Isolation reports what is in force.
 func (n *native) Isolation() Isolation { return IsolationNative }
@@ -212,6 +222,7 @@ func (n *native) Close() error {
 	if !first {
 		return nil
 	}
+	n.spares.close()
 	n.program.close()
 	n.null.Close()
 	return errors.Join(err, n.layers.close())

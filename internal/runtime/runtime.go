@@ -42,6 +42,9 @@ type Config struct {
 	// files stay in Dir; those of others are removed. Nil keeps none. What it
 	// answers must not wait for the runtime.
 	Keep func(id string) bool
+	// Spares is how many agents are started ahead of the sandboxes that take
+	// them, once some have been created; 1.5 MiB each. Only native has them.
+	Spares int
 	// Logger receives debug events, and warnings of files that could not be
 	// removed; nil discards them.
 	Logger *slog.Logger

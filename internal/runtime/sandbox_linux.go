@@ -17,6 +17,7 @@ import (
 type sandbox struct {
 	rt      *native
 	id      string
+	group   string     // ends the names of its cgroups: the id, unless its agent was started ahead
 	image   *ImageRoot // nil over the host's /usr
 	control *control
 	agent   *os.Process
@@ -39,13 +40,13 @@ type sandbox struct {
 func (s *sandbox) serve() {
 	err := s.control.receive()
 	if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
-		s.rt.log.Debug("sandbox control ended", "sandbox", s.id, "error", err)
+		s.rt.log.Debug("sandbox control ended", "agent", s.group, "error", err)
 	}
 	// With its first process the kernel kills the whole pid namespace, and
 	// the wait returns when all of it is gone.
 	s.kill()
 	if err := s.waitAgent(); err != nil {
-		s.rt.log.Debug("sandbox agent", "sandbox", s.id, "error", err)
+		s.rt.log.Debug("sandbox agent", "agent", s.group, "error", err)
 	}
 	s.control.shut()
 	close(s.done)
@@ -149,7 +150,7 @@ func pathError(op, name string, err error) error {
 // enterCgroup makes the sandbox's cgroup, and opens the one for the agent.
 func (s *sandbox) enterCgroup(all *cgroups) (*os.File, error) {
 	var err error
-	if s.cgroup, err = all.create(s.id); err != nil {
+	if s.cgroup, err = all.create(s.group); err != nil {
 		return nil, err
 	}
 	s.leaves.group = s.cgroup

@@ -25,13 +25,12 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 	if err := n.makeLayer(spec.ID); err != nil {
 		return nil, err
 	}
-	box := &sandbox{rt: n, id: spec.ID, hostNetwork: spec.HostNetwork, image: spec.Image, done: make(chan struct{})}
-	complaints, err := n.launch(box, spec)
+	defer n.spares.finish()
+	box, complaints, err := n.agent(spec)
 	if err != nil {
-		return nil, errors.Join(err, box.removeCgroup())
+		return nil, err
 	}
 	defer complaints.Close()
-	go box.serve()
 	err = n.limit(box, spec.Limits) // before it has children
 	if err == nil {
 		err = n.setUp(ctx, box, spec)
@@ -47,6 +46,22 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 		return nil, errors.Join(err, closed)
 	}
 	return box, nil
+}
+
+// agent returns a running agent, and the pipe that it complains to until it is
+// set up.
+func (n *native) agent(spec Spec) (*sandbox, *os.File, error) {
+	box, complaints := n.spares.begin(spec).take()
+	if box == nil {
+		box = &sandbox{rt: n, group: spec.ID, hostNetwork: spec.HostNetwork, done: make(chan struct{})}
+		var err error
+		if complaints, err = n.launch(box, spec); err != nil {
+			return nil, nil, errors.Join(err, box.removeCgroup())
+		}
+		go box.serve()
+	}
+	box.id, box.image = spec.ID, spec.Image
+	return box, complaints, nil
 }
 
 // agentThreads gives an agent room for those of its threads that wait in the

@@ -200,13 +200,8 @@ func (b *builder) stage() error {
 	if err := stageLayers("usr", append([]int{b.usr}, b.baseUsr...)); err != nil {
 		return err
 	}
-	if len(b.baseUsr) == 0 { // else it has one
-		if err := makeSkeleton(stage+"/usr", b.setup.Skeleton); err != nil {
-			return err
-		}
-	}
 	if b.template < 0 {
-		return nil
+		return makeSkeleton(stage+"/usr", b.setup.Skeleton)
 	}
 	return stageLayers("root", b.roots())
 }

@@ -67,7 +67,8 @@ type Setup struct {
 	Outside map[string]uint64 `json:"outside"`
 	// Layer is the sandbox's directory: see LayerDirs.
 	Layer Tree `json:"layer"`
-	// Template is a root to put the sandbox's own over, if there is one yet.
+	// Template is a root to put the sandbox's own over, if there is one yet. Then
+	// the first of BaseUsr has the skeleton.
 	Template Tree `json:"template"`
 	// Image are the layers of an image, the lowest first, which the root is
 	// made of in place of Usr and Template.
