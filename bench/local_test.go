@@ -56,7 +56,7 @@ func BenchmarkLocal(b *testing.B) {
 	s := steps{}
 	for b.Loop() {
 		for range commands {
-			s.time(b, "floor", func() error { _, err := exec.Command("/bin/sh", "-c", "/bin/true").Output(); return err })
+			s.time(b, "floor", func() error { _, err := exec.CommandContext(ctx, "/bin/sh", "-c", "/bin/true").Output(); return err })
 			s.time(b, "run", func() error { _, err := box.Run(ctx, "/bin/true", nil); return err })
 			s.time(b, "execute", func() error { _, err := box.Execute(ctx, "/bin/true", nil); return err })
 		}

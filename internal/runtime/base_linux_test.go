@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"slices"
 	"strings"
 	"testing"
@@ -95,14 +96,14 @@ func TestLayersOfOthers(t *testing.T) {
 	for i, script := range []string{"true", "rm /app/gone", "rm -r /app/d && mkdir /app/d && echo 2 > /app/d/y"} {
 		spec := Spec{ID: fmt.Sprint("box-", i)}
 		if i > 0 {
-			spec.Base = filepath.Join(dir, fmt.Sprint(i-1))
+			spec.Base = filepath.Join(dir, strconv.Itoa(i-1))
 		}
 		box := create(t, rt, spec)
 		if i == 0 {
 			run(t, box, "echo 1 > /app/gone; echo 1 > /app/stays; mkdir /app/d; echo 1 > /app/d/x")
 		}
 		run(t, box, script)
-		if _, err := box.Capture(t.Context(), CaptureSpec{Dir: filepath.Join(dir, fmt.Sprint(i))}); err != nil {
+		if _, err := box.Capture(t.Context(), CaptureSpec{Dir: filepath.Join(dir, strconv.Itoa(i))}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,7 +121,7 @@ func TestLayersOfOthers(t *testing.T) {
 // other.
 func TestLayersDepth(t *testing.T) {
 	rt, dir := layered(t)
-	at := func(i int) string { return filepath.Join(dir, fmt.Sprint(i)) }
+	at := func(i int) string { return filepath.Join(dir, strconv.Itoa(i)) }
 	const last = 2*maxDepth + 3
 	deepest := 0
 	for i := range last {

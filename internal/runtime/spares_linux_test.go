@@ -14,7 +14,7 @@ func TestSpares(t *testing.T) {
 		cfg.Spares = 2
 		return newNative(cfg)
 	}}.start(t)
-	n := rt.(*native) //nolint:errcheck // what newNative returns
+	n := rt.(*native)
 	full := func() {
 		t.Helper()
 		eventually(t, "agents ahead", func() error {

@@ -1,7 +1,9 @@
 package sandboxagent
 
 import (
+	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,16 +105,16 @@ func overlayOf(name, list string) (int, error) {
 // layer, with its attributes. It is none where the layers have no such
 // directory.
 func (b *builder) inherit(root *os.Root, name string, layers []int) error {
-	for i := len(layers) - 1; i >= 0; i-- {
+	for _, layer := range slices.Backward(layers) {
 		var st unix.Stat_t
-		err := unix.Fstatat(layers[i], name, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if err == unix.ENOENT {
+		err := unix.Fstatat(layer, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if errors.Is(err, unix.ENOENT) {
 			continue
 		}
 		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			return nil //nolint:nilerr // it is made anew
+			return nil // it is made anew
 		}
-		fd, err := unix.Openat(layers[i], name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err := unix.Openat(layer, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return fail("open", "/"+name, err)
 		}
