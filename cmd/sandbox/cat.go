@@ -14,10 +14,11 @@ import (
 
 func (a *app) catCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "cat NAME:PATH...",
-		Short:   "Print files of sandboxes",
-		Example: "  sandbox cat my-sandbox:report.txt",
-		Args:    cobra.MinimumNArgs(1),
+		Use:               "cat NAME:PATH...",
+		Short:             "Print files of sandboxes",
+		Example:           "  sandbox cat my-sandbox:report.txt",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completePlaces(0, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) (err error) {
 				file, err := sb.Download(cmd.Context(), path, nil)
@@ -38,8 +39,9 @@ func (a *app) writeCommand() *cobra.Command {
 		Short: "Write standard input to a file of a sandbox",
 		Long: `Write standard input to a file of a sandbox, which is made or replaced. Until the
 end of the input it stays as it is.`,
-		Example: "  date | sandbox write my-sandbox:today.txt",
-		Args:    cobra.ExactArgs(1),
+		Example:           "  date | sandbox write my-sandbox:today.txt",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completePlaces(1, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) error {
 				return sb.Upload(cmd.Context(), path, a.in)

@@ -50,8 +50,9 @@ func (a *app) cpCommand() *cobra.Command {
   sandbox cp box-1:/work/result result
   tar -c src | sandbox cp - box-1:src.tar
   sandbox cp box-1:/var/log/app.log - | tail`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.cp(cmd.Context(), f, args[0], args[1]) },
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: a.completePlaces(2, true),
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.cp(cmd.Context(), f, args[0], args[1]) },
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.include, "include", nil, "copy only what matches, such as *.go or src/**; may be repeated")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -22,11 +21,21 @@ tried in child processes that leave nothing behind.
 The exit code is 0 when the minimum of --min-isolation is met, and 1 when not.`
 
 type doctorFlags struct {
-	data, minimum, output string
+	data, minimum string
+}
+
+// isolations are the words for how far sandboxes are kept apart.
+func isolations() []string {
+	words := []string{string(runtime.IsolationNative)}
+	for _, step := range runtime.Ladder {
+		words = append(words, string(step))
+	}
+	return words
 }
 
 func (a *app) doctorCommand() *cobra.Command {
 	var f doctorFlags
+	var p printer
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Show how sandboxes on this machine are isolated, and why not better",
@@ -34,22 +43,24 @@ func (a *app) doctorCommand() *cobra.Command {
 		Example: `  sandbox doctor
   sandbox doctor --min-isolation native-root --output json`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.doctor(f) },
+		RunE: func(*cobra.Command, []string) error { return a.doctor(f, p) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.data, "data", "", "data directory that a server would have; a temporary one by default")
 	flags.StringVar(&f.minimum, "min-isolation", string(runtime.IsolationNative), "weakest isolation to accept: native or a step that is listed")
-	flags.StringVarP(&f.output, "output", "o", "table", "table or json")
+	p.flags(cmd, formTable, "the step in force")
+	completeFlag(cmd, "data", localDirectories)
+	completeFlag(cmd, "min-isolation", oneOf(isolations()...))
 	return cmd
 }
 
-func (a *app) doctor(f doctorFlags) error {
+func (a *app) doctor(f doctorFlags, p printer) error {
+	if err := p.check(); err != nil {
+		return err
+	}
 	minimum := runtime.Isolation(f.minimum)
 	if minimum.Strength() == 0 {
-		return fmt.Errorf("--min-isolation %q: use %q or one of %q", f.minimum, runtime.IsolationNative, runtime.Ladder)
-	}
-	if f.output != "table" && f.output != "json" {
-		return fmt.Errorf("--output %q: use table or json", f.output)
+		return fmt.Errorf("--min-isolation %q: want %s", f.minimum, orOf(isolations()))
 	}
 	dir, err := os.MkdirTemp(f.data, "sandbox-doctor-")
 	if err != nil {
@@ -57,10 +68,13 @@ func (a *app) doctor(f doctorFlags) error {
 	}
 	defer os.RemoveAll(dir)
 	d := diagnose(runtime.Probe(filepath.Join(dir, "trial")), runtime.InspectHost(), minimum)
-	if f.output == "json" {
-		err = json.NewEncoder(a.out).Encode(d)
-	} else {
+	switch {
+	case p.form == formJSON:
+		err = printJSON(a.out, d)
+	case p.form != formName:
 		err = d.write(a.out)
+	case d.Isolation != "":
+		_, err = fmt.Fprintln(a.out, d.Isolation)
 	}
 	if err == nil && !d.Met {
 		err = exitError(1)

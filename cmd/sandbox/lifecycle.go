@@ -59,6 +59,7 @@ func (a *app) waitCommand() *cobra.Command {
 			}
 			return sb.WaitReady(ctx, &sandboxclient.WaitOptions{Timeout: timeout})
 		})
+	cmd.Use = "wait [flags] NAME..."
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "how long to wait for each; 0 is without end")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -143,6 +144,9 @@ func (a *app) completeCommands(most int) cobra.CompletionFunc {
 		var ids []cobra.Completion
 		_ = a.withClient(func(c *sandboxclient.Client) error {
 			a.eachRecord(c.Endpoint(), args[0], func(_ records, r *record) {
+				if slices.Contains(args[1:], r.ID) {
+					return
+				}
 				ids = append(ids, cobra.CompletionWithDesc(r.ID, clip(r.line(), 48)))
 			})
 			return nil

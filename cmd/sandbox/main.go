@@ -88,6 +88,7 @@ that fails, 128+n that of an end by signal n.`,
 	}
 	root.PersistentFlags().StringVar(&a.endpoint, "endpoint", "", "address of the server; LANGSMITH_ENDPOINT by default")
 	root.PersistentFlags().BoolVar(&a.noColour, "no-color", false, "print no colours, as NO_COLOR does")
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.AddCommand(

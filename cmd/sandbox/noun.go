@@ -1,13 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
@@ -18,12 +19,22 @@ type noun[T any] struct {
 	one, many string
 	columns   []column[T]
 	nameOf    func(*T) string
+	refOf     func(*T) string // what completes an argument, if that is no name; may be nil
+	ref       string          // what it is called in usage lines; NAME if empty
+	refHelp   string          // what ref stands for
+	ids       string          // what nameOf is; names if empty
 	list      func(ctx context.Context, c *sandboxclient.Client) iter.Seq2[*T, error]
 	get       func(ctx context.Context, c *sandboxclient.Client, name string) (*T, error)
 	remove    func(ctx context.Context, c *sandboxclient.Client, name string) error
 	removed   func(a *app, c *sandboxclient.Client, name string) // what else is to be forgotten; may be nil
 	prefix    string                                             // of the commands' examples, such as "sandbox template"
 }
+
+// argument is what stands for one in a usage line.
+func (n noun[T]) argument() string { return cmp.Or(n.ref, "NAME") }
+
+// names is what it has: names, if it has no ids in their place.
+func (n noun[T]) names() string { return cmp.Or(n.ids, "names") }
 
 // withClient calls f with a client of what the environment names.
 func (a *app) withClient(f func(c *sandboxclient.Client) error) (err error) {
@@ -59,15 +70,16 @@ func lsCommand[T any](a *app, n noun[T]) *cobra.Command {
 			})
 		},
 	}
-	p.flags(cmd, formTable)
+	p.flags(cmd, formTable, n.names())
 	return cmd
 }
 
 func getCommand[T any](a *app, n noun[T]) *cobra.Command {
 	var p printer
 	cmd := &cobra.Command{
-		Use:               "get [flags] NAME",
+		Use:               "get [flags] " + n.argument(),
 		Short:             "Show a " + n.one,
+		Long:              "Show a " + n.one + "." + n.refHelp,
 		Example:           fmt.Sprintf("  %s get my-%s", n.prefix, n.one),
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(a, n, 1),
@@ -84,17 +96,17 @@ func getCommand[T any](a *app, n noun[T]) *cobra.Command {
 			})
 		},
 	}
-	p.flags(cmd, formJSON)
+	p.flags(cmd, formJSON, n.names())
 	return cmd
 }
 
 func rmCommand[T any](a *app, n noun[T]) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
-		Use:               "rm [flags] NAME...",
+		Use:               "rm [flags] " + n.argument() + "...",
 		Aliases:           []string{"delete"},
 		Short:             "Delete " + n.many,
-		Long:              "Delete " + n.many + ". One that cannot be deleted does not keep the others; the exit code is 125 then.",
+		Long:              "Delete " + n.many + ". One that cannot be deleted does not keep the others; the exit code is 125 then." + n.refHelp,
 		Example:           fmt.Sprintf("  %s rm my-%s\n  %s rm --force one two", n.prefix, n.one, n.prefix),
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeNames(a, n, 0),
@@ -120,32 +132,6 @@ func rmCommand[T any](a *app, n noun[T]) *cobra.Command {
 	return cmd
 }
 
-// completionTime is how long a shell waits for names.
-const completionTime = 2 * time.Second
-
-// completeNames offers the names of what there is, for the first most
-// arguments; 0 is all. Where there is no server it offers nothing.
-func completeNames[T any](a *app, n noun[T], most int) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if most > 0 && len(args) >= most || a.apiKey() == "" {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
-		defer cancel()
-		var names []cobra.Completion
-		_ = a.withClient(func(c *sandboxclient.Client) error {
-			for one, err := range n.list(ctx, c) {
-				if err != nil {
-					return err
-				}
-				names = append(names, n.nameOf(one))
-			}
-			return nil
-		})
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
 // nounCommand is the parent of the commands of a kind.
 func nounCommand[T any](a *app, n noun[T], more ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
@@ -158,6 +144,22 @@ func nounCommand[T any](a *app, n noun[T], more ...*cobra.Command) *cobra.Comman
 	}
 	cmd.AddCommand(append(more, lsCommand(a, n), getCommand(a, n), rmCommand(a, n))...)
 	return cmd
+}
+
+// changes wants one of the flags that say what is to change.
+func changes(cmd *cobra.Command, _ []string) error {
+	var flags []string
+	changed := false
+	cmd.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Name != "help" {
+			flags = append(flags, "--"+flag.Name)
+		}
+		changed = changed || flag.Changed
+	})
+	if changed {
+		return nil
+	}
+	return fmt.Errorf("nothing to change: want %s", orOf(flags))
 }
 
 // printed runs f and prints what it made.

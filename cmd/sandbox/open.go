@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +16,9 @@ import (
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
+
+// accesses are the values of --access.
+var accesses = []string{"restricted", "workspace", "off"}
 
 type openFlags struct {
 	access  string
@@ -28,7 +30,7 @@ type openFlags struct {
 func (a *app) openCommand() *cobra.Command {
 	var f openFlags
 	cmd := &cobra.Command{
-		Use:   "open [flags] name port",
+		Use:   "open [flags] NAME PORT",
 		Short: "Open an HTTP service of a sandbox in a browser",
 		Long: `Share a port of a sandbox and print the address for a browser on standard
 output. Who has that address is let in until it expires, but where people log
@@ -49,13 +51,16 @@ The sandbox is one of LangSmith, or of the server in LANGSMITH_ENDPOINT.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			port, err := strconv.Atoi(args[1])
 			if err != nil {
 				return fmt.Errorf("port %q: want a number from 1 to 65535", args[1])
 			}
-			if !slices.Contains([]string{"", "restricted", "workspace", "off"}, f.access) {
-				return fmt.Errorf("--access %q: want restricted, workspace or off", f.access)
+			if cmd.Flags().Changed("access") {
+				if err := checkWord("access", f.access, accesses); err != nil {
+					return err
+				}
 			}
 			wanted := f.browser
 			if !cmd.Flags().Changed("browser") {
@@ -69,6 +74,7 @@ The sandbox is one of LangSmith, or of the server in LANGSMITH_ENDPOINT.`,
 	flags.DurationVar(&f.expires, "expires", 0, "how long the address lets in, up to 24h; 10m by default")
 	flags.StringArrayVar(&f.embed, "embed", nil, "origin of a page that may show the service in a frame; may be repeated")
 	flags.BoolVar(&f.browser, "browser", false, "open the address; by default on a terminal on a desktop only")
+	completeFlag(cmd, "access", oneOf(accesses...))
 	return cmd
 }
 

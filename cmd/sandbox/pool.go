@@ -38,6 +38,12 @@ func (a *app) poolCommand() *cobra.Command {
 		Short:   "Keep sandboxes of a template ready",
 		Example: "  sandbox pool create warm python-sandbox --replicas 3",
 		Args:    cobra.ExactArgs(2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) != 1 { // a new name
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return completeNames(a, templates, 0)(cmd, nil, prefix)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Name, req.TemplateName = args[0], args[1]
 			return printed(a, &p, pools, func(c *sandboxclient.Client) (*sandboxclient.Pool, error) {
@@ -47,7 +53,7 @@ func (a *app) poolCommand() *cobra.Command {
 		},
 	}
 	create.Flags().IntVar(&req.Replicas, "replicas", 1, "how many to keep ready")
-	p.flags(create, formName)
+	p.flags(create, formName, "names")
 
 	var change sandboxclient.PoolUpdate
 	var replicas int
@@ -57,6 +63,7 @@ func (a *app) poolCommand() *cobra.Command {
 		Example:           "  sandbox pool update --replicas 5 warm",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(a, pools, 1),
+		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("replicas") {
 				change.Replicas = &replicas

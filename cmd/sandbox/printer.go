@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,21 +27,39 @@ type printer struct {
 	quiet bool
 }
 
-func (p *printer) flags(cmd *cobra.Command, form string) {
-	cmd.Flags().StringVarP(&p.form, "output", "o", form, "form of the output: table, json or name")
-	cmd.Flags().BoolVarP(&p.quiet, "quiet", "q", false, "print names only, as --output name does")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formTable, formJSON, formName}, cobra.ShellCompDirectiveNoFileComp))
+// forms are the values of --output.
+var forms = []string{formTable, formJSON, formName}
+
+// flags adds the flags of a command that prints in this form if it is told
+// nothing else, and what it calls the names of what it prints.
+func (p *printer) flags(cmd *cobra.Command, form, names string) {
+	cmd.Flags().StringVarP(&p.form, "output", "o", form, "form of the output: "+orOf(forms))
+	cmd.Flags().BoolVarP(&p.quiet, "quiet", "q", false, "print "+names+" only, as --output name does")
+	completeFlag(cmd, "output", oneOf(forms...))
 }
 
 func (p *printer) check() error {
 	if p.quiet {
 		p.form = formName
 	}
-	switch p.form {
-	case formTable, formJSON, formName:
+	return checkWord("output", p.form, forms)
+}
+
+// checkWord wants a flag to be one of some words.
+func checkWord(flag, word string, words []string) error {
+	if slices.Contains(words, word) {
 		return nil
 	}
-	return fmt.Errorf("--output %q: want table, json or name", p.form)
+	return fmt.Errorf("--%s %q: want %s", flag, word, orOf(words))
+}
+
+// orOf is a list to choose from.
+func orOf(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // column is one of a table.

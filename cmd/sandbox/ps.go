@@ -89,7 +89,7 @@ func (a *app) psCommand() *cobra.Command {
 			})
 		},
 	}
-	p.flags(cmd, formTable)
+	p.flags(cmd, formTable, "ids")
 	return cmd
 }
 

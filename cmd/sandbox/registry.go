@@ -31,6 +31,18 @@ var registries = noun[sandboxclient.Registry]{
 	},
 }
 
+// registryID is the id of a registry that may be given by its name.
+func registryID(ctx context.Context, c *sandboxclient.Client, text string) (string, error) {
+	if text == "" || isID(text) {
+		return text, nil
+	}
+	r, err := c.Registries.Get(ctx, text)
+	if err != nil {
+		return "", err
+	}
+	return r.ID, nil
+}
+
 const passwordHelp = `The password is read from standard input with --password-stdin, so that it is in
 no list of processes and no history of a shell.`
 
@@ -75,7 +87,7 @@ func (a *app) registryCommand() *cobra.Command {
 	}
 	create.Flags().StringVar(&req.Username, "username", "", "user of the registry")
 	create.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
-	p.flags(create, formName)
+	p.flags(create, formName, "names")
 
 	var change sandboxclient.RegistryUpdate
 	update := &cobra.Command{
@@ -85,6 +97,7 @@ func (a *app) registryCommand() *cobra.Command {
 		Example:           "  sandbox registry update --username other --password-stdin private < password",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(a, registries, 1),
+		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if change.Password, err = a.password(stdin); err != nil {
 				return err

@@ -59,7 +59,7 @@ func (a *app) runCommand() *cobra.Command {
 	flags := cmd.Flags()
 	f.commandFlags(cmd)
 	flags.StringVar(&f.template, "template", "", "make the sandbox from this template")
-	flags.StringVar(&f.snapshot, "snapshot", "", "boot the sandbox from the snapshot of this name")
+	flags.StringVar(&f.snapshot, "snapshot", "", "boot the sandbox from this snapshot: NAME, NAME:TAG or an id")
 	flags.StringVar(&f.image, "image", "", "boot the sandbox from this image, of which a snapshot is made for the while")
 	flags.StringArrayVar(&f.upload, "upload", nil, "copy a file or tree in before, as LOCAL:REMOTE; may be repeated")
 	flags.StringArrayVar(&f.download, "download", nil, "copy a file or tree out afterwards, as REMOTE:LOCAL, if the command has run; may be repeated")
@@ -67,6 +67,10 @@ func (a *app) runCommand() *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON when the command has ended: exit_code, stdout, stderr, sandbox")
 	flags.BoolVar(&f.local, "local", false, "run on this machine even if there is an API key")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationLandlock), "weakest isolation to accept on this machine: see sandbox doctor; process is none")
+	completeFlag(cmd, "template", completeNames(a, templates, 0))
+	completeFlag(cmd, "snapshot", completeNames(a, snapshots, 0))
+	completeFlag(cmd, "min-isolation", oneOf(isolations()...))
+	completeFlag(cmd, "upload", localFiles)
 	return cmd
 }
 
@@ -115,7 +119,8 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	req := &sandboxclient.CreateSandbox{TemplateName: f.template, SnapshotName: f.snapshot}
+	req := &sandboxclient.CreateSandbox{TemplateName: f.template}
+	bootFrom(req, f.snapshot)
 	if f.image != "" {
 		snapshot, err := a.snapshotOf(ctx, client, f.image)
 		if err != nil {

@@ -80,14 +80,15 @@ it is ready, and print its name. It stays until it is deleted or its time is ove
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "name of the sandbox; the server chooses one if it is left out")
 	flags.StringVar(&f.template, "template", "", "make it from this template")
-	flags.StringVar(&f.snapshot, "snapshot", "", "boot it from the snapshot of this name")
+	flags.StringVar(&f.snapshot, "snapshot", "", "boot it from this snapshot: NAME, NAME:TAG or an id")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "environment variable of all its commands, as NAME=value; may be repeated")
 	flags.StringArrayVarP(&f.labels, "label", "l", nil, "label, as NAME=value; may be repeated")
 	flags.DurationVar(&f.ttl, "ttl", 0, "when to delete it, in whole minutes; 0 is never")
 	flags.DurationVar(&f.idle, "idle", 0, "how long it may be idle before it is stopped or deleted, in whole minutes; 0 is the server's choice")
 	flags.BoolVar(&f.noWait, "no-wait", false, "do not wait until it is ready")
-	p.flags(cmd, formName)
-	a.completeFlag(cmd, "template", completeNames(a, templates, 0))
+	p.flags(cmd, formName, "names")
+	completeFlag(cmd, "template", completeNames(a, templates, 0))
+	completeFlag(cmd, "snapshot", completeNames(a, snapshots, 0))
 	return cmd
 }
 
@@ -100,7 +101,8 @@ func (f createFlags) request() (*sandboxclient.CreateSandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := &sandboxclient.CreateSandbox{Name: f.name, TemplateName: f.template, SnapshotName: f.snapshot, Labels: labels}
+	req := &sandboxclient.CreateSandbox{Name: f.name, TemplateName: f.template, Labels: labels}
+	bootFrom(req, f.snapshot)
 	req.EnvVars = env
 	for _, d := range []struct {
 		flag string
@@ -128,13 +130,6 @@ func (a *app) create(ctx context.Context, c *sandboxclient.Client, req *sandboxc
 		err = sb.WaitReady(ctx, nil)
 	}
 	return infoOf(sb, err)
-}
-
-// completeFlag offers values for a flag.
-func (a *app) completeFlag(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		return f(cmd, nil, prefix)
-	})
 }
 
 // pairs reads values of a flag that are NAME=value.

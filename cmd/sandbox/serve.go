@@ -14,6 +14,9 @@ import (
 	"github.com/langsandbox/sandbox-go/sandboxserver"
 )
 
+// logForms are the values of --log.
+var logForms = []string{"text", formJSON}
+
 type serveFlags struct {
 	addr         string
 	data         string
@@ -61,6 +64,9 @@ answered without it, with 200 while the server serves.`,
 	flags.BoolVar(&f.pullImages, "pull-images", false, `start sandboxes from the images of their templates and snapshots, pulled from registries; without, and with the image "host", they have this machine's /usr`)
 	flags.Var(amount{&f.imageCache, quantity.ParseBytes}, "image-cache", "how much of unpacked images to keep, such as 50Gi; 20Gi by default")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every request")
+	completeFlag(cmd, "data", localDirectories)
+	completeFlag(cmd, "min-isolation", oneOf(isolations()...))
+	completeFlag(cmd, "log", oneOf(logForms...))
 	return cmd
 }
 
@@ -108,13 +114,13 @@ func (a *app) logger(f serveFlags) (*slog.Logger, error) {
 	if f.verbose {
 		opts.Level = slog.LevelDebug
 	}
-	switch f.log {
-	case "text":
-		return slog.New(slog.NewTextHandler(a.err, opts)), nil
-	case "json":
+	if err := checkWord("log", f.log, logForms); err != nil {
+		return nil, err
+	}
+	if f.log == formJSON {
 		return slog.New(slog.NewJSONHandler(a.err, opts)), nil
 	}
-	return nil, fmt.Errorf("--log %q: want text or json", f.log)
+	return slog.New(slog.NewTextHandler(a.err, opts)), nil
 }
 
 // serveUntil says where a server is, and returns when it fails or is to end.

@@ -50,15 +50,17 @@ func (a *app) templateCommand() *cobra.Command {
 	flags.StringVar(&req.Resources.Memory, "memory", "", "memory of a sandbox, such as 512Mi")
 	flags.StringVar(&req.Resources.Storage, "storage", "", "disk of a sandbox, such as 10Gi")
 	flags.StringVar(&req.RegistryName, "registry", "", "registry whose login the image needs")
-	p.flags(create, formName)
+	p.flags(create, formName, "names")
+	completeFlag(create, "registry", completeNames(a, registries, 0))
 
 	var name string
 	update := &cobra.Command{
-		Use:               "update --name NEW NAME",
+		Use:               "update [flags] NAME",
 		Short:             "Give a template another name",
 		Example:           "  sandbox template update --name python python-sandbox",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(a, templates, 1),
+		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *sandboxclient.Client) error {
 				_, err := c.Templates.Update(cmd.Context(), args[0], &sandboxclient.TemplateUpdate{Name: name})
@@ -67,6 +69,5 @@ func (a *app) templateCommand() *cobra.Command {
 		},
 	}
 	update.Flags().StringVar(&name, "name", "", "the new name")
-	_ = update.MarkFlagRequired("name")
 	return nounCommand(a, templates, create, update)
 }

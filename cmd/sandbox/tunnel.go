@@ -29,8 +29,9 @@ The sandbox is one of those that LANGSMITH_ENDPOINT and LANGSMITH_API_KEY lead
 to; see also "sandbox serve".`,
 		Example: `  sandbox tunnel my-sandbox 5432
   sandbox tunnel my-sandbox 8080:0 5432:15432`,
-		Args: cobra.MinimumNArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.tunnel(cmd.Context(), bind, args[0], args[1:]) },
+		Args:              cobra.MinimumNArgs(2),
+		ValidArgsFunction: completeNames(a, sandboxes, 1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.tunnel(cmd.Context(), bind, args[0], args[1:]) },
 	}
 	cmd.Flags().StringVar(&bind, "bind", "127.0.0.1", "address to listen on; any other machine that reaches it can use the tunnel")
 	return cmd

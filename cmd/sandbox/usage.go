@@ -1,24 +1,35 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
-	"text/tabwriter"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
+// resource is a line of what is in use.
+type resource struct{ name, used, limit string }
+
+var resources = noun[resource]{
+	one: "resource", many: "resources", prefix: "sandbox usage",
+	nameOf: func(r *resource) string { return strings.TrimSpace(r.name) },
+	columns: []column[resource]{
+		{"RESOURCE", func(r *resource) string { return r.name }},
+		{"USED", func(r *resource) string { return r.used }},
+		{"LIMIT", func(r *resource) string { return r.limit }},
+	},
+}
+
 func (a *app) usageCommand() *cobra.Command {
-	var form string
+	var p printer
 	cmd := &cobra.Command{
 		Use:     "usage [flags]",
 		Short:   "Show what is in use of the quotas",
-		Example: "  sandbox usage",
+		Example: "  sandbox usage\n  sandbox usage --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := printer{form: form}
 			if err := p.check(); err != nil {
 				return err
 			}
@@ -27,37 +38,32 @@ func (a *app) usageCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if form == formJSON {
+				if p.form == formJSON {
 					return printJSON(a.out, u)
 				}
-				return a.printUsage(u)
+				return printAll(a, p, resources, resourcesOf(u))
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&form, "output", "o", formTable, "form of the output: table or json")
+	p.flags(cmd, formTable, "names of resources")
 	return cmd
 }
 
-func (a *app) printUsage(u *sandboxclient.Usage) error {
-	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "RESOURCE\tUSED\tLIMIT")
-	for _, row := range [][3]string{
+func resourcesOf(u *sandboxclient.Usage) []*resource {
+	return []*resource{
 		{"sandboxes", strconv.Itoa(u.SandboxesUsed), limit(strconv.Itoa(u.SandboxesLimit))},
-		{"  running", strconv.Itoa(u.SandboxRunningCount)},
-		{"  stopped", strconv.Itoa(u.SandboxStoppedCount)},
-		{"  in pools", strconv.Itoa(u.SandboxPoolReplicasCount)},
+		{"  running", strconv.Itoa(u.SandboxRunningCount), ""},
+		{"  stopped", strconv.Itoa(u.SandboxStoppedCount), ""},
+		{"  pooled", strconv.Itoa(u.SandboxPoolReplicasCount), ""},
 		{"cpu", strconv.Itoa(u.CPUUsedMillicores) + "m", limit(strconv.Itoa(u.CPULimitMillicores) + "m")},
 		{"memory", orZero(amountOf(u.MemoryUsedBytes)), amountOf(u.MemoryLimitBytes)},
 		{"volumes", strconv.Itoa(u.VolumesUsed), limit(strconv.Itoa(u.VolumesLimit))},
 		{"storage", orZero(amountOf(u.StorageUsedBytes)), amountOf(u.StorageLimitBytes)},
-		{"templates", strconv.Itoa(u.TemplatesCount)},
-		{"pools", strconv.Itoa(u.PoolsCount)},
-		{"registries", strconv.Itoa(u.RegistriesCount)},
-		{"snapshots", strconv.Itoa(u.SnapshotsCount)},
-	} {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", row[0], row[1], orDash(row[2]))
+		{"templates", strconv.Itoa(u.TemplatesCount), ""},
+		{"pools", strconv.Itoa(u.PoolsCount), ""},
+		{"registries", strconv.Itoa(u.RegistriesCount), ""},
+		{"snapshots", strconv.Itoa(u.SnapshotsCount), ""},
 	}
-	return w.Flush()
 }
 
 // limit is none where it is 0.

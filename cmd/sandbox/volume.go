@@ -52,7 +52,7 @@ func (a *app) volumeCommand() *cobra.Command {
 		},
 	}
 	create.Flags().StringVar(&req.Size, "size", "1Gi", "size of the volume")
-	p.flags(create, formName)
+	p.flags(create, formName, "names")
 
 	var change sandboxclient.VolumeUpdate
 	update := &cobra.Command{
@@ -61,6 +61,7 @@ func (a *app) volumeCommand() *cobra.Command {
 		Example:           "  sandbox volume update --size 20Gi data",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(a, volumes, 1),
+		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *sandboxclient.Client) error {
 				_, err := c.Volumes.Update(cmd.Context(), args[0], &change)
