@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
@@ -60,11 +61,19 @@ func (s *localServer) shutdown(ctx context.Context) error {
 // url is the host to name in LANGSMITH_ENDPOINT.
 func (s *localServer) url() string { return "http://" + s.addr.String() }
 
+// urlHere is url for this machine, also for a server that listens everywhere.
+func (s *localServer) urlHere() string {
+	if tcp, ok := s.addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return s.url()
+}
+
 // noIsolation is what the user is told where there is none.
-const noIsolation = "sandbox: warning: there is no isolation: the command can see and change what you can"
+const noIsolation = "warning: there is no isolation: the command can see and change what you can"
 
 // fencedRoot is what root is told where there is a fence only.
-const fencedRoot = "sandbox: warning: there are no namespaces here: the command can change the modes of root's files; run as another user"
+const fencedRoot = "warning: there are no namespaces here: the command can change the modes of root's files; run as another user"
 
 // connectLocal starts a server for this process alone. Where the host allows
 // no isolation it says so.
@@ -75,14 +84,12 @@ func (a *app) connectLocal(ctx context.Context, cfg sandboxserver.Config) (*sand
 	}
 	switch {
 	case server.Isolation() == sandboxserver.IsolationProcess:
-		fmt.Fprintln(a.err, noIsolation)
+		a.say(noIsolation)
 	case server.Isolation() == sandboxserver.IsolationLandlock && os.Geteuid() == 0:
-		fmt.Fprintln(a.err, fencedRoot)
+		a.say(fencedRoot)
 	}
-	client, err := sandboxclient.New(
-		sandboxclient.WithEndpoint(server.url()+"/v2/sandboxes"),
-		sandboxclient.WithAPIKey(server.APIKey()),
-	)
+	here := served{server.url(), server.APIKey()}
+	client, err := sandboxclient.New(append(a.clientOptions(), here.options()...)...)
 	if err != nil {
 		return nil, nil, errors.Join(err, server.shutdown(ctx))
 	}

@@ -138,7 +138,7 @@ func wantCommand(verb string) cobra.PositionalArgs {
 func (a *app) completeCommands(most int) cobra.CompletionFunc {
 	names := completeNames(a, sandboxes, 1)
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) == 0 || most > 0 && len(args) >= most || a.apiKey() == "" {
+		if len(args) == 0 || most > 0 && len(args) >= most {
 			return names(cmd, args, prefix)
 		}
 		var ids []cobra.Completion

@@ -24,7 +24,7 @@ type app struct {
 	out, err io.Writer
 	getenv   func(string) string
 
-	endpoint string // instead of the environment's
+	where    surroundings
 	noColour bool
 
 	raw     atomic.Bool // the terminal is, and takes line ends as they are
@@ -73,9 +73,12 @@ func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run code in sandboxes, on LangSmith or on this machine",
-		Long: `Run code in sandboxes, on LangSmith or on this machine. LANGSMITH_API_KEY and
-LANGSMITH_ENDPOINT say where they are; sandbox serve prints both for a server on
-this machine.
+		Long: `Run code in sandboxes, on LangSmith or on this machine.
+
+LANGSMITH_API_KEY and LANGSMITH_ENDPOINT say where they are. Without a key, and
+with --local, they are on this machine: on the server that sandbox serve runs
+for this user, while it runs. sandbox run needs none: it starts one of its own,
+which ends with it, unless --keep or --endpoint wants one that stays.
 
 Commands that run a command exit with its code. 125 is the exit code of all else
 that fails, 128+n that of an end by signal n.`,
@@ -86,7 +89,8 @@ that fails, 128+n that of an end by signal n.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().StringVar(&a.endpoint, "endpoint", "", "address of the server; LANGSMITH_ENDPOINT by default")
+	root.PersistentFlags().StringVar(&a.where.endpoint, "endpoint", "", "address of the server; LANGSMITH_ENDPOINT by default")
+	root.PersistentFlags().BoolVar(&a.where.local, "local", false, "use this machine, whatever LANGSMITH_API_KEY and LANGSMITH_ENDPOINT say")
 	root.PersistentFlags().BoolVar(&a.noColour, "no-color", false, "print no colours, as NO_COLOR does")
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetOut(a.out)

@@ -65,7 +65,7 @@ func command(t *testing.T, args ...string) (cmd *exec.Cmd, temp string) {
 		args = slices.Insert(args, 1, "--min-isolation", "process") // what this machine allows, whatever that is
 	}
 	cmd = exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = []string{"SANDBOX_TEST_AS_COMMAND=1", "TMPDIR=" + temp, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + temp}
+	cmd.Env = []string{"SANDBOX_TEST_AS_COMMAND=1", "TMPDIR=" + temp, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + temp, "XDG_STATE_HOME=" + t.TempDir()}
 	return cmd, temp
 }
 

@@ -104,15 +104,6 @@ func (a *app) open(ctx context.Context, f openFlags, name string, port int, brow
 	return nil
 }
 
-// connectRemote returns a client of LangSmith, or of whoever is in
-// LANGSMITH_ENDPOINT, where sandboxes outlive a command.
-func (a *app) connectRemote() (*sandboxclient.Client, error) {
-	if a.apiKey() == "" {
-		return nil, errors.New("there is no API key: set LANGSMITH_API_KEY, and LANGSMITH_ENDPOINT for a server of your own, as sandbox serve prints them")
-	}
-	return a.client()
-}
-
 // onDesktop reports whether a person at a desktop reads the output.
 func (a *app) onDesktop() bool {
 	out, ok := a.out.(*os.File)

@@ -66,10 +66,16 @@ const (
 	vanished  = detachedResultIsKept // when one is whose sandbox is not there
 )
 
-var errNoState = errors.New("there is no home directory to keep a record of commands in: set HOME or XDG_STATE_HOME")
+var errNoState = errors.New("there is no home directory to keep a record in: set HOME or XDG_STATE_HOME")
 
-// records is where programs of this user keep their state.
+// records are those of this user.
 func (a *app) records() (records, error) {
+	dir, err := a.stateDir("commands")
+	return records{dir}, err
+}
+
+// stateDir is where this program keeps something for this user.
+func (a *app) stateDir(name string) (string, error) {
 	state, home := a.getenv("XDG_STATE_HOME"), a.getenv("HOME")
 	if runtime.GOOS == "windows" {
 		state = cmp.Or(state, a.getenv("LOCALAPPDATA"))
@@ -79,9 +85,9 @@ func (a *app) records() (records, error) {
 	case filepath.IsAbs(home):
 		state = filepath.Join(home, ".local", "state")
 	default:
-		return records{}, errNoState
+		return "", errNoState
 	}
-	return records{filepath.Join(state, "sandbox", "commands")}, nil
+	return filepath.Join(state, "sandbox", name), nil
 }
 
 // file is the same for the same command.
@@ -156,12 +162,14 @@ func readRecord(name string) (*record, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	data, err := readAtMost(f, maxRecord)
 	if err != nil {
 		return nil, err
 	}
 	return parseRecord(data)
 }
+
+func readAtMost(r io.Reader, most int64) ([]byte, error) { return io.ReadAll(io.LimitReader(r, most)) }
 
 func parseRecord(data []byte) (*record, error) {
 	var r record

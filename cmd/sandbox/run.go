@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -26,7 +25,6 @@ type runFlags struct {
 	interactive, tty   bool
 	detach             bool
 	timeout            time.Duration
-	local              bool
 	minIsolation       string
 }
 
@@ -65,7 +63,6 @@ func (a *app) runCommand() *cobra.Command {
 	flags.StringArrayVar(&f.download, "download", nil, "copy a file or tree out afterwards, as REMOTE:LOCAL, if the command has run; may be repeated")
 	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox, and print its name on standard error")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON when the command has ended: exit_code, stdout, stderr, sandbox")
-	flags.BoolVar(&f.local, "local", false, "run on this machine even if there is an API key")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationLandlock), "weakest isolation to accept on this machine: see sandbox doctor; process is none")
 	completeFlag(cmd, "template", completeNames(a, templates, 0))
 	completeFlag(cmd, "snapshot", completeNames(a, snapshots, 0))
@@ -217,42 +214,6 @@ func (a *app) remove(sb *sandboxclient.Ephemeral, keep bool, outcome error) erro
 		return exitError(exitFailed)
 	}
 	return outcome
-}
-
-// connect returns a client of LangSmith where there is a key, else of a server
-// in this process, which stop ends.
-func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Client, stop func() error, err error) {
-	if a.apiKey() == "" || f.local {
-		if f.keep {
-			return nil, nil, errors.New("--keep: a sandbox in this process ends with it: use sandbox serve, and what it prints")
-		}
-		return a.connectLocal(ctx, sandboxserver.Config{MinIsolation: sandboxserver.Isolation(f.minIsolation), PullImages: f.image != ""})
-	}
-	if client, err = a.client(); err != nil {
-		return nil, nil, err
-	}
-	return client, client.Close, nil
-}
-
-// environment is that of the process, but for what flags replace.
-func (a *app) environment(key string) string {
-	if key == "LANGSMITH_ENDPOINT" && a.endpoint != "" {
-		return a.endpoint
-	}
-	return a.getenv(key)
-}
-
-func (a *app) apiKey() string {
-	return strings.TrimSpace(a.getenv("LANGSMITH_API_KEY")) + strings.TrimSpace(a.getenv("LANGCHAIN_API_KEY"))
-}
-
-// client is a client of what the environment names.
-func (a *app) client() (*sandboxclient.Client, error) {
-	return sandboxclient.New(
-		sandboxclient.WithEnvironment(a.environment),
-		sandboxclient.WithUserAgent("sandbox-cli", ""),
-		sandboxclient.WithLogger(slog.New(warnings{a})),
-	)
 }
 
 func parseEnv(list []string) (map[string]string, error) { return parsePairs("env", list) }

@@ -44,8 +44,11 @@ interrupted. Once it accepts connections it prints two lines on standard output:
   LANGSMITH_ENDPOINT=http://127.0.0.1:PORT
   LANGSMITH_API_KEY=KEY
 
-The key is in SANDBOX_SERVE_API_KEY, or a new one at each start. GET /healthz is
-answered without it, with 200 while the server serves.`,
+The key is in SANDBOX_SERVE_API_KEY, or a new one at each start. Programs find the
+server by what it prints; the commands of this program without that, by a file
+below $XDG_STATE_HOME or ~/.local/state that only this user can read, and that is
+there while it serves. GET /healthz is answered without the key, with 200 while the
+server serves.`,
 		Example: `  sandbox serve --addr 127.0.0.1:8080 --data ~/.sandboxes`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
@@ -105,7 +108,14 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		m.follow(server.Usage)
 		log.InfoContext(ctx, "metrics", "addr", m.addr.String())
 	}
-	return errors.Join(a.serveUntil(ctx, server, log), server.shutdown(ctx))
+	withdraw, err := a.announce(served{server.urlHere(), server.APIKey()})
+	if err != nil {
+		log.WarnContext(ctx, "--local does not find this server", "error", err)
+		withdraw = func() {}
+	}
+	err = a.serveUntil(ctx, server, log)
+	withdraw()
+	return errors.Join(err, server.shutdown(ctx))
 }
 
 // logger is the server's log, on standard error.

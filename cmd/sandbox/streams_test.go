@@ -170,7 +170,7 @@ func TestOutputClosed(t *testing.T) {
 	}
 	out.Close()
 	mustExit(t, cmd, 128+int(syscall.SIGPIPE), stderr)
-	if said := strings.TrimSuffix(stderr.String(), "\n"); said != "" && said != noIsolation && said != fencedRoot {
+	if said := strings.TrimPrefix(strings.TrimSuffix(stderr.String(), "\n"), "sandbox: "); said != "" && said != noIsolation && said != fencedRoot {
 		t.Errorf("stderr %q", said)
 	}
 	mustBeEmpty(t, temp)
