@@ -3,67 +3,39 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"time"
-	"unicode"
-
-	"golang.org/x/term"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
 // bar is a line on a terminal that says how far a copy has come.
 type bar struct {
-	to    io.Writer // nil shows nothing
-	width int
-	last  time.Time
-	shown bool
+	app  *app // nil shows nothing
+	last time.Time
 }
 
 // barPause is how often the line changes at most.
 const barPause = 100 * time.Millisecond
 
-// newBar shows something only where somebody sees it, and where it is not in
-// the way of what is printed.
+// newBar shows something only where somebody sees it.
 func (a *app) newBar(quiet bool) *bar {
-	f, ok := a.err.(*os.File)
-	if quiet || !ok || !term.IsTerminal(int(f.Fd())) {
+	if quiet || !a.showsProgress() {
 		return &bar{}
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 20 {
-		width = 80
-	}
-	return &bar{to: f, width: width, last: time.Now()}
+	return &bar{app: a, last: time.Now()}
 }
 
-func (b *bar) show(name string, state string) {
-	if b.to == nil || time.Since(b.last) < barPause {
+func (b *bar) show(name, state string) {
+	if b.app == nil || time.Since(b.last) < barPause {
 		return
 	}
-	b.last, b.shown = time.Now(), true
-	fmt.Fprint(b.to, "\r", b.line(name, state), "\x1b[K")
-}
-
-// line has the end of the name, if all of it is too long. Names that come from
-// a sandbox have no say over the terminal.
-func (b *bar) line(name, state string) string {
-	runes := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, name))
-	if room := b.width - len(state) - 2; len(runes) > room {
-		runes = append([]rune("…"), runes[len(runes)-max(room-1, 0):]...)
-	}
-	return string(runes) + " " + state
+	b.last = time.Now()
+	b.app.draw(fitted(b.app.columns(), name, state))
 }
 
 func (b *bar) clear() {
-	if b.shown {
-		fmt.Fprint(b.to, "\r\x1b[K")
+	if b.app != nil {
+		b.app.wipe()
 	}
 }
 
@@ -74,7 +46,7 @@ func (b *bar) files(p sandboxclient.CopyProgress) {
 
 // reader shows how far a file has come that is read.
 func (b *bar) reader(name string, total int64, r io.Reader) io.Reader {
-	if b.to == nil {
+	if b.app == nil {
 		return r
 	}
 	return &barReader{r, b, name, total, 0}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -20,15 +21,22 @@ func (a *app) catCommand() *cobra.Command {
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completePlaces(0, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) (err error) {
+			defer catchBrokenPipes()()
+			bar := a.newBar(isTerminal(a.out))
+			defer bar.clear()
+			err := a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) (err error) {
 				file, err := sb.Download(cmd.Context(), path, nil)
 				if err != nil {
 					return err
 				}
 				defer func() { err = errors.Join(err, file.Close()) }()
-				_, err = io.Copy(a.out, file)
+				_, err = io.Copy(destination(a.out), bar.reader(path, file.Info().Size(), file))
 				return err
 			})
+			if errors.Is(err, errOutputClosed) {
+				return exitError(exitSignal(syscall.SIGPIPE))
+			}
+			return err
 		},
 	}
 }
@@ -44,7 +52,9 @@ end of the input it stays as it is.`,
 		ValidArgsFunction: a.completePlaces(1, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) error {
-				return sb.Upload(cmd.Context(), path, a.in)
+				bar := a.newBar(isTerminal(a.in))
+				defer bar.clear()
+				return sb.Upload(cmd.Context(), path, bar.reader(path, -1, a.in))
 			})
 		},
 	}

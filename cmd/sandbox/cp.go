@@ -143,7 +143,7 @@ func (c *copying) in(ctx context.Context, source fs.FileInfo, from, to string) e
 		return err
 	}
 	if from == "-" {
-		return c.sb.Upload(ctx, to, c.bar.reader(to, -1, c.app.in))
+		return c.sb.Upload(ctx, to, c.app.newBar(c.flags.quiet || isTerminal(c.app.in)).reader(to, -1, c.app.in))
 	}
 	to, replaces, err := c.target(ctx, to, filepath.Base(from))
 	if err != nil {
@@ -247,7 +247,7 @@ func (c *copying) print(ctx context.Context, from string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(destination(c.app.out), c.bar.reader(from, d.Info().Size(), d))
+	_, err = io.Copy(destination(c.app.out), c.app.newBar(c.flags.quiet || isTerminal(c.app.out)).reader(from, d.Info().Size(), d))
 	return errors.Join(err, d.Close())
 }
 

@@ -221,11 +221,11 @@ func TestParsePlace(t *testing.T) {
 
 func TestBarLine(t *testing.T) {
 	t.Parallel()
-	b := &bar{width: 20}
+	const width = 20
 	for name, want := range map[string]string{
 		"short": "short 1.5 kB", "a/very/long/name/of/a/file": "…e/of/a/file 1.5 kB", "evil\x1b[2J\n": "evil?[2J? 1.5 kB",
 	} {
-		if got := b.line(name, size(1500)); got != want || len([]rune(got)) > b.width {
+		if got := fitted(width, name, size(1500)); got != want || len([]rune(got)) > width {
 			t.Errorf("%q: %q", name, got)
 		}
 	}
@@ -235,7 +235,7 @@ func TestBarLine(t *testing.T) {
 		}
 	}
 	var seen bytes.Buffer
-	b.to = &seen
+	b := &bar{app: &app{err: &seen}}
 	if _, err := io.Copy(io.Discard, b.reader("name", 200, strings.NewReader(strings.Repeat("x", 100)))); err != nil {
 		t.Error(err)
 	}
@@ -243,8 +243,8 @@ func TestBarLine(t *testing.T) {
 	if got := seen.String(); !strings.Contains(got, "100 B of 200 B, 50 %") || !strings.HasSuffix(got, "\r\x1b[K") {
 		t.Errorf("shown is %q", got)
 	}
-	silent := (&app{err: &bytes.Buffer{}}).newBar(false)
-	if r := strings.NewReader("x"); silent.reader("n", 1, r) != r || silent.to != nil {
+	silent := (&app{err: &bytes.Buffer{}, getenv: os.Getenv}).newBar(false)
+	if r := strings.NewReader("x"); silent.reader("n", 1, r) != r || silent.app != nil {
 		t.Error("something is shown where nobody sees it")
 	}
 }

@@ -30,7 +30,9 @@ sandbox logs.`,
 				}
 				var failures []error
 				for _, id := range args[1:] {
+					stop := a.spin("killing " + id)
 					failures = append(failures, kill(cmd.Context(), sb, id))
+					stop()
 				}
 				return errors.Join(failures...)
 			})

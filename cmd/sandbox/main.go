@@ -29,6 +29,7 @@ type app struct {
 
 	raw     atomic.Bool // the terminal is, and takes line ends as they are
 	remains remains
+	status  status
 }
 
 // exitFailed is the exit code of everything but the command's own: as docker
@@ -66,7 +67,7 @@ func (a *app) say(what any) {
 	if a.raw.Load() {
 		end = "\r\n"
 	}
-	fmt.Fprint(a.err, "sandbox: ", what, end)
+	a.instead(func() { fmt.Fprint(a.err, "sandbox: ", what, end) })
 }
 
 func (a *app) command() *cobra.Command {

@@ -114,7 +114,9 @@ func rmCommand[T any](a *app, n noun[T]) *cobra.Command {
 			return a.withClient(func(c *sandboxclient.Client) error {
 				var failures []error
 				for _, name := range args {
+					stop := a.spin("deleting " + name)
 					err := n.remove(cmd.Context(), c, name)
+					stop()
 					gone := errors.Is(err, sandboxclient.ErrNotFound)
 					if n.removed != nil && (err == nil || gone) {
 						n.removed(a, c, name)

@@ -88,7 +88,9 @@ func (a *app) open(ctx context.Context, f openFlags, name string, port int, brow
 	service := client.FromInfo(sandboxclient.Info{Name: name}).Service(port, &sandboxclient.ServiceOptions{
 		Access: sandboxclient.ServiceAccess(f.access), ExpiresIn: f.expires, EmbedOrigins: f.embed,
 	})
+	shared := a.spin("sharing port " + strconv.Itoa(port) + " of " + name)
 	address, err := service.BrowserURL(ctx)
+	shared()
 	if errors.Is(err, sandboxclient.ErrConflict) {
 		return fmt.Errorf("%w\nwho logs in is let in to that port: sandbox open --access restricted shows where, --access off takes it back", err)
 	}

@@ -126,7 +126,9 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) (err error) {
 		defer a.removeSnapshot(client, snapshot) //nolint:contextcheck // the deletion outlives the context
 		req.SnapshotID = snapshot.ID
 	}
+	created := a.spin("creating a sandbox")
 	sb, err := client.Ephemeral(ctx, req)
+	created()
 	if err != nil {
 		return err
 	}
@@ -204,7 +206,9 @@ func (a *app) remove(sb *sandboxclient.Ephemeral, keep bool, outcome error) erro
 		a.say(fmt.Sprintf("sandbox %s is kept", sb.Name()))
 		return outcome
 	}
+	deleted := a.spin("deleting sandbox " + sb.Name())
 	err := sb.Close()
+	deleted()
 	if err == nil {
 		a.remains.setSandbox("")
 		return outcome

@@ -53,7 +53,7 @@ func (a *app) withSignals(ctx context.Context, giveUp func(syscall.Signal)) (con
 			case <-done:
 				return
 			case <-late:
-				fmt.Fprintln(a.err, "sandbox: ending what runs and deleting what was made; once more to give up at once")
+				a.say("ending what runs and deleting what was made; once more to give up at once")
 			case s := <-caught:
 				number, ok := s.(syscall.Signal)
 				switch {
@@ -86,6 +86,6 @@ func (a *app) giveUp(s syscall.Signal) {
 	if a.remains.sandbox != "" {
 		left = "sandbox " + a.remains.sandbox + " may be left, with its command running: delete it"
 	}
-	fmt.Fprintf(a.err, "sandbox: gave up at the second signal (%s): %s\n", s, left)
+	fmt.Fprintf(a.err, "sandbox: gave up at the second signal (%s): %s\n", s, left) // say might wait
 	os.Exit(exitSignal(s))
 }

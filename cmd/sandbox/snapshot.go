@@ -170,8 +170,10 @@ make a snapshot of the result. The log comes on standard error.`,
 				return err
 			}
 			return printed(a, &p, snapshots, func(c *sandboxclient.Client) (*sandboxclient.Snapshot, error) {
+				log, stop := a.spinAround(a.err, "building "+req.Name)
+				defer stop()
 				return c.Snapshots.Build(cmd.Context(), words[0], &req,
-					&sandboxclient.BuildOptions{Args: values, Dockerfile: args, Target: target, Log: a.err})
+					&sandboxclient.BuildOptions{Args: values, Dockerfile: args, Target: target, Log: log})
 			})
 		},
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -14,27 +14,66 @@ const (
 // spin shows that something takes its time, on a terminal only, until the
 // function is called that it returns.
 func (a *app) spin(what string) (stop func()) {
-	if !isTerminal(a.err) {
-		return func() {}
+	_, stop = a.spinAround(nil, what)
+	return stop
+}
+
+// spinAround is spin for what writes something meanwhile, which has the
+// terminal for itself as long as it goes on writing.
+func (a *app) spinAround(log io.Writer, what string) (out io.Writer, stop func()) {
+	if !a.showsProgress() {
+		return log, func() {}
 	}
+	s := &spinner{app: a, what: what, log: log, after: time.Now().Add(spinnerDelay)}
 	done := make(chan struct{})
 	var drawing sync.WaitGroup
 	drawing.Go(func() {
-		frames := []rune("|/-\\")
-		timer := time.NewTimer(spinnerDelay)
-		defer timer.Stop()
-		for i := 0; ; i++ {
+		tick := time.NewTicker(spinnerPace)
+		defer tick.Stop()
+		for {
 			select {
 			case <-done:
-				if i > 0 {
-					fmt.Fprint(a.err, "\r\x1b[K")
-				}
+				a.wipe()
 				return
-			case <-timer.C:
-				fmt.Fprintf(a.err, "\r%c %s", frames[i%len(frames)], what)
-				timer.Reset(spinnerPace)
+			case now := <-tick.C:
+				s.turn(now)
 			}
 		}
 	})
-	return sync.OnceFunc(func() { close(done); drawing.Wait() })
+	return s, sync.OnceFunc(func() { close(done); drawing.Wait() })
+}
+
+// spinner is a line that moves.
+type spinner struct {
+	app  *app
+	what string
+	log  io.Writer
+
+	mu    sync.Mutex
+	frame int
+	after time.Time // when it shows itself
+	mid   bool      // the log has written part of a line
+}
+
+func (s *spinner) turn(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mid || now.Before(s.after) {
+		return
+	}
+	const frames = `|/-\`
+	s.frame = (s.frame + 1) % len(frames)
+	s.app.draw(frames[s.frame:s.frame+1] + " " + fitted(s.app.columns()-2, s.what, ""))
+}
+
+// Write passes on what the log says.
+func (s *spinner) Write(p []byte) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(p) > 0 {
+		s.mid = p[len(p)-1] != '\n'
+	}
+	s.after = time.Now().Add(spinnerDelay)
+	s.app.instead(func() { n, err = s.log.Write(p) })
+	return n, err
 }

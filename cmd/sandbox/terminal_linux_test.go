@@ -38,6 +38,16 @@ func openScreen(t *testing.T, args ...string) *screen {
 // openScreenWith adds to the environment of the command.
 func openScreenWith(t *testing.T, env []string, args ...string) *screen {
 	t.Helper()
+	sc := newScreen(t, env, args...)
+	if err := sc.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return sc
+}
+
+// newScreen is a screen whose command is still to be started.
+func newScreen(t *testing.T, env []string, args ...string) *screen {
+	t.Helper()
 	m, s, err := terminal.Open(terminal.Size{Cols: 100, Rows: 30})
 	if err != nil {
 		t.Fatal(err)
@@ -51,10 +61,7 @@ func openScreenWith(t *testing.T, env []string, args ...string) *screen {
 	sc.cmd, sc.temp = command(t, args...)
 	sc.cmd.Env = append(append(sc.cmd.Env, "TERM=vt52"), env...)
 	sc.cmd.Stdin, sc.cmd.Stdout, sc.cmd.Stderr = sc.slave, sc.slave, sc.slave
-	sc.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := sc.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	sc.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 2}
 	return sc
 }
 
