@@ -4,7 +4,7 @@
 //
 //	c, err := sandboxclient.New()
 //	...
-//	sb, err := c.Ephemeral(ctx, &sandboxclient.CreateSandbox{TemplateName: "python-sandbox"})
+//	sb, err := c.Ephemeral(ctx, nil) // or a template, a snapshot, sizes
 //	...
 //	defer func() { err = errors.Join(err, sb.Close()) }()
 //	res, err := sb.Run(ctx, "python --version", nil)

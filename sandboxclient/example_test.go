@@ -52,15 +52,14 @@ func Example() {
 		if err != nil {
 			return err
 		}
-		return c.Use(ctx, &sandboxclient.CreateSandbox{TemplateName: "python-sandbox"},
-			func(ctx context.Context, sb *sandboxclient.Sandbox) error {
-				res, err := sb.Run(ctx, "echo $((6*7))", nil)
-				if err != nil {
-					return err
-				}
-				fmt.Print(res.Stdout)
-				return nil
-			})
+		return c.Use(ctx, nil, func(ctx context.Context, sb *sandboxclient.Sandbox) error {
+			res, err := sb.Run(ctx, "echo $((6*7))", nil)
+			if err != nil {
+				return err
+			}
+			fmt.Print(res.Stdout)
+			return nil
+		})
 	}
 	if err := program(); err != nil {
 		fmt.Println(err)
