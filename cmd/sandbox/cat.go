@@ -18,7 +18,7 @@ func (a *app) catCommand() *cobra.Command {
 		Use:               "cat NAME:PATH...",
 		Short:             "Print files of sandboxes",
 		Example:           "  sandbox cat my-sandbox:report.txt",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: a.completePlaces(0, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			defer catchBrokenPipes()()
@@ -48,7 +48,7 @@ func (a *app) writeCommand() *cobra.Command {
 		Long: `Write standard input to a file of a sandbox, which is made or replaced. Until the
 end of the input it stays as it is.`,
 		Example:           "  date | sandbox write my-sandbox:today.txt",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: a.completePlaces(1, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) error {

@@ -71,25 +71,29 @@ func (a *app) connectRemote() (*sandboxclient.Client, error) {
 }
 
 // connect returns a client for a single run: of LangSmith where there is a key,
-// else of a server in this process, which stop ends. A sandbox that is kept
-// needs a server that stays.
+// else of a server in this process, which stop ends, unless one is needed that
+// stays.
 func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Client, stop func() error, err error) {
 	here, err := a.onThisMachine()
 	if err != nil {
 		return nil, nil, err
 	}
-	if here && !f.keep && a.where.endpoint == "" {
+	if here && !f.needsServer() && a.where.endpoint == "" {
 		return a.connectLocal(ctx, sandboxserver.Config{MinIsolation: sandboxserver.Isolation(f.minIsolation), PullImages: f.image != ""})
 	}
 	client, err = a.connectRemote()
-	if err != nil && f.keep {
-		err = fmt.Errorf("%w\na sandbox that is kept needs a server that stays", err)
+	if err != nil && here && f.needsServer() {
+		err = fmt.Errorf("%w\n--keep, --template and --snapshot need a server that stays", err)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	return client, client.Close, nil
 }
+
+// needsServer reports whether the run needs what a server of its own has not:
+// life after it, or what others have made before.
+func (f runFlags) needsServer() bool { return f.keep || f.template+f.snapshot != "" }
 
 // clientOptions are those of all clients of this program.
 func (a *app) clientOptions() []sandboxclient.Option {

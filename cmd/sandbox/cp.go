@@ -50,7 +50,7 @@ func (a *app) cpCommand() *cobra.Command {
   sandbox cp box-1:/work/result result
   tar -c src | sandbox cp - box-1:src.tar
   sandbox cp box-1:/var/log/app.log - | tail`,
-		Args:              cobra.ExactArgs(2),
+		Args:              wantArgs(2, 2),
 		ValidArgsFunction: a.completePlaces(2, true),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.cp(cmd.Context(), f, args[0], args[1]) },
 	}

@@ -42,7 +42,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long:  doctorHelp,
 		Example: `  sandbox doctor
   sandbox doctor --min-isolation native-root --output json`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0),
 		RunE: func(*cobra.Command, []string) error { return a.doctor(f, p) },
 	}
 	flags := cmd.Flags()

@@ -26,11 +26,11 @@ func (a *app) execCommand() *cobra.Command {
   sort names | sandbox exec -i my-sandbox -- uniq -c
   sandbox exec -it my-sandbox -- bash
   id=$(sandbox exec --detach my-sandbox -- make test)`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 2 {
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 || len(args) == 2 && args[1] == "--" {
 				return errors.New("want a sandbox and a command: try sandbox exec my-sandbox -- echo hello")
 			}
-			return nil
+			return wantFlagsFirst(cmd, args[1:])
 		},
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -59,9 +59,12 @@ that is lost is made anew while the shell runs on, and what is typed meanwhile
 waits; once it takes long, Ctrl-C gives up. Leave the shell with exit or Ctrl-D.`,
 		Example: `  sandbox shell my-sandbox
   sandbox shell --shell zsh my-sandbox`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := a.terminalInput(); err != nil {
+				return errors.New("a shell needs a terminal as standard input: sandbox exec -i my-sandbox -- sh reads other input")
+			}
 			words := []string{program}
 			script := "if command -v bash >/dev/null; then exec bash; fi; exec sh"
 			if program != "" {

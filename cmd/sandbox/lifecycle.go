@@ -17,7 +17,7 @@ func (a *app) eachSandbox(verb, short, doing string, f func(ctx context.Context,
 		Use:               verb + " NAME...",
 		Short:             short,
 		Example:           "  sandbox " + verb + " my-sandbox",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completeNames(a, sandboxes, 0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *sandboxclient.Client) error {
@@ -69,7 +69,7 @@ func (a *app) renameCommand() *cobra.Command {
 		Use:               "rename NAME NEW",
 		Short:             "Give a sandbox another name",
 		Example:           "  sandbox rename my-sandbox yours",
-		Args:              cobra.ExactArgs(2),
+		Args:              wantArgs(2, 2),
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *sandboxclient.Client) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,7 @@ func (a *app) main(args []string) int {
 	}
 	code, silent := errors.AsType[exitError](err)
 	if !silent {
-		a.say(err)
+		a.explain(err, a.hint(err))
 		code = exitFailed
 	}
 	if sig, ok := errors.AsType[signalError](context.Cause(ctx)); ok {
@@ -67,7 +68,17 @@ func (a *app) say(what any) {
 	if a.raw.Load() {
 		end = "\r\n"
 	}
-	a.instead(func() { fmt.Fprint(a.err, "sandbox: ", what, end) })
+	const who = "sandbox: "
+	lines := strings.ReplaceAll(fmt.Sprint(what), "\n", end+who)
+	a.instead(func() { fmt.Fprint(a.err, who, lines, end) })
+}
+
+// explain tells the user of an error, and what to do about it.
+func (a *app) explain(err error, hint string) {
+	a.say(err)
+	if hint != "" {
+		a.say(hint)
+	}
 }
 
 func (a *app) command() *cobra.Command {
@@ -79,7 +90,8 @@ func (a *app) command() *cobra.Command {
 LANGSMITH_API_KEY and LANGSMITH_ENDPOINT say where they are. Without a key, and
 with --local, they are on this machine: on the server that sandbox serve runs
 for this user, while it runs. sandbox run needs none: it starts one of its own,
-which ends with it, unless --keep or --endpoint wants one that stays.
+which ends with it, unless --keep, --template, --snapshot or --endpoint wants one
+that stays.
 
 Commands that run a command exit with its code. 125 is the exit code of all else
 that fails, 128+n that of an end by signal n.`,
@@ -87,13 +99,16 @@ that fails, 128+n that of an end by signal n.`,
   sandbox create --name work && sandbox shell work`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          wantCommands,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&a.where.endpoint, "endpoint", "", "address of the server; LANGSMITH_ENDPOINT by default")
 	root.PersistentFlags().BoolVar(&a.where.local, "local", false, "use this machine, whatever LANGSMITH_API_KEY and LANGSMITH_ENDPOINT say")
 	root.PersistentFlags().BoolVar(&a.noColour, "no-color", false, "print no colours, as NO_COLOR does")
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
+	})
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.AddCommand(

@@ -97,7 +97,7 @@ func TestRun(t *testing.T) {
 		"reports a missing one":    {args: []string{"--", "no-such-program"}, stderr: "no-such-program", code: 127},
 		"wants a command":          {args: nil, stderr: "no command to run", code: exitFailed},
 		"wants good variables":     {args: []string{"-e", "A", "--", "true"}, stderr: `--env "A": want NAME=value`, code: exitFailed},
-		"knows no such template":   {args: []string{"--template", "none", "--", "true"}, stderr: "none", code: exitFailed},
+		"has no templates":         {args: []string{"--template", "none", "--", "true"}, stderr: "--snapshot need a server that stays", code: exitFailed},
 		"kills at the timeout":     {args: []string{"--timeout", "1s", "--", "sleep", "1000"}, stderr: "its time was over", code: exitFailed},
 		"refuses weaker isolation": {args: []string{"--min-isolation", "vm", "--", "true"}, stderr: `unknown isolation "vm"`, code: exitFailed},
 	}

@@ -53,7 +53,7 @@ func lsCommand[T any](a *app, n noun[T]) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List " + n.many,
 		Example: fmt.Sprintf("  %s ls\n  %s ls --output json", n.prefix, n.prefix),
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.check(); err != nil {
 				return err
@@ -81,7 +81,7 @@ func getCommand[T any](a *app, n noun[T]) *cobra.Command {
 		Short:             "Show a " + n.one,
 		Long:              "Show a " + n.one + "." + n.refHelp,
 		Example:           fmt.Sprintf("  %s get my-%s", n.prefix, n.one),
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeNames(a, n, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.check(); err != nil {
@@ -108,7 +108,7 @@ func rmCommand[T any](a *app, n noun[T]) *cobra.Command {
 		Short:             "Delete " + n.many,
 		Long:              "Delete " + n.many + ". One that cannot be deleted does not keep the others; the exit code is 125 then." + n.refHelp,
 		Example:           fmt.Sprintf("  %s rm my-%s\n  %s rm --force one two", n.prefix, n.one, n.prefix),
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completeNames(a, n, 0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(func(c *sandboxclient.Client) error {
@@ -141,7 +141,7 @@ func nounCommand[T any](a *app, n noun[T], more ...*cobra.Command) *cobra.Comman
 		Aliases: []string{n.many},
 		Short:   "Manage " + n.many,
 		Example: fmt.Sprintf("  %s ls", n.prefix),
-		Args:    cobra.NoArgs,
+		Args:    wantCommands,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(append(more, lsCommand(a, n), getCommand(a, n), rmCommand(a, n))...)

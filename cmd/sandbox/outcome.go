@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,10 +46,7 @@ func (a *app) outcome(ctx context.Context, sandbox string, err error) error {
 	case interrupted(ctx) && !errors.Is(err, sandboxclient.ErrOutcomeUnknown):
 		return exitError(exitFailed)
 	}
-	a.say(err)
-	if hint := advice(sandbox, err); hint != "" {
-		a.say(hint)
-	}
+	a.explain(err, cmp.Or(advice(sandbox, err), a.hint(err)))
 	return exitError(code)
 }
 

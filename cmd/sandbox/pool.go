@@ -37,7 +37,7 @@ func (a *app) poolCommand() *cobra.Command {
 		Use:     "create [flags] NAME TEMPLATE",
 		Short:   "Keep sandboxes of a template ready",
 		Example: "  sandbox pool create warm python-sandbox --replicas 3",
-		Args:    cobra.ExactArgs(2),
+		Args:    wantArgs(2, 2),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) != 1 { // a new name
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -61,7 +61,7 @@ func (a *app) poolCommand() *cobra.Command {
 		Use:               "update [flags] NAME",
 		Short:             "Change the name or size of a pool",
 		Example:           "  sandbox pool update --replicas 5 warm",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeNames(a, pools, 1),
 		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -74,7 +74,7 @@ func (a *app) psCommand() *cobra.Command {
 		Long:  psHelp,
 		Example: `  sandbox ps
   sandbox ps my-sandbox --output json`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              wantArgs(0, 1),
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.check(); err != nil {

@@ -74,7 +74,7 @@ func (a *app) registryCommand() *cobra.Command {
 		Short:   "Store the login of a registry of images",
 		Long:    "Store the login of a registry of images. " + passwordHelp,
 		Example: "  sandbox registry create private registry.example.com --username me --password-stdin < password",
-		Args:    cobra.ExactArgs(2),
+		Args:    wantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			req.Name, req.URL = args[0], args[1]
 			if req.Password, err = a.password(stdin); err != nil {
@@ -95,7 +95,7 @@ func (a *app) registryCommand() *cobra.Command {
 		Short:             "Change a registry's name, address or login",
 		Long:              "Change a registry's name, address or login. " + passwordHelp,
 		Example:           "  sandbox registry update --username other --password-stdin private < password",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeNames(a, registries, 1),
 		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

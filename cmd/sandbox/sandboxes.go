@@ -66,7 +66,7 @@ it is ready, and print its name. It stays until it is deleted or its time is ove
 		Example: `  sandbox create --name work --template python-sandbox
   sandbox create --snapshot team/python --ttl 2h
   name=$(sandbox create)`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			req, err := f.request()
 			if err != nil {

@@ -50,7 +50,7 @@ below $XDG_STATE_HOME or ~/.local/state that only this user can read, and that i
 there while it serves. GET /healthz is answered without the key, with 200 while the
 server serves.`,
 		Example: `  sandbox serve --addr 127.0.0.1:8080 --data ~/.sandboxes`,
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()

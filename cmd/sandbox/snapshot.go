@@ -95,7 +95,7 @@ func (a *app) snapshotCreateCommand() *cobra.Command {
 		Use:     "create [flags] NAME IMAGE",
 		Short:   "Make a snapshot of an image",
 		Example: "  sandbox snapshot create team/python python:3.12-slim",
-		Args:    cobra.ExactArgs(2),
+		Args:    wantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Name, req.DockerImage = args[0], args[1]
 			return printed(a, &p, snapshots, func(c *sandboxclient.Client) (*sandboxclient.Snapshot, error) {
@@ -125,7 +125,7 @@ func (a *app) snapshotCaptureCommand() *cobra.Command {
 		Use:               "capture [flags] SANDBOX NAME",
 		Short:             "Make a snapshot of a sandbox's files",
 		Example:           "  sandbox snapshot capture my-sandbox team/ready",
-		Args:              cobra.ExactArgs(2),
+		Args:              wantArgs(2, 2),
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Name = args[1]
@@ -156,7 +156,7 @@ func (a *app) snapshotBuildCommand() *cobra.Command {
 		Long: `Send a directory to a sandbox that has BuildKit, build its Dockerfile there, and
 make a snapshot of the result. The log comes on standard error.`,
 		Example: "  sandbox snapshot build . team/app --arg VERSION=1.2",
-		Args:    cobra.ExactArgs(2),
+		Args:    wantArgs(2, 2),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) > 0 { // a new name
 				return nil, cobra.ShellCompDirectiveNoFileComp

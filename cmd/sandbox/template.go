@@ -37,7 +37,7 @@ func (a *app) templateCommand() *cobra.Command {
 		Use:     "create [flags] NAME IMAGE",
 		Short:   "Create a template",
 		Example: "  sandbox template create python-sandbox python:3.12-slim --cpu 500m --memory 1Gi",
-		Args:    cobra.ExactArgs(2),
+		Args:    wantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Name, req.Image = args[0], args[1]
 			return printed(a, &p, templates, func(c *sandboxclient.Client) (*sandboxclient.Template, error) {
@@ -58,7 +58,7 @@ func (a *app) templateCommand() *cobra.Command {
 		Use:               "update [flags] NAME",
 		Short:             "Give a template another name",
 		Example:           "  sandbox template update --name python python-sandbox",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeNames(a, templates, 1),
 		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -29,7 +29,7 @@ The sandbox is one of those that LANGSMITH_ENDPOINT and LANGSMITH_API_KEY lead
 to; see also "sandbox serve".`,
 		Example: `  sandbox tunnel my-sandbox 5432
   sandbox tunnel my-sandbox 8080:0 5432:15432`,
-		Args:              cobra.MinimumNArgs(2),
+		Args:              wantArgs(2, -1),
 		ValidArgsFunction: completeNames(a, sandboxes, 1),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.tunnel(cmd.Context(), bind, args[0], args[1:]) },
 	}

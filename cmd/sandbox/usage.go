@@ -28,7 +28,7 @@ func (a *app) usageCommand() *cobra.Command {
 		Use:     "usage [flags]",
 		Short:   "Show what is in use of the quotas",
 		Example: "  sandbox usage\n  sandbox usage --output json",
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.check(); err != nil {
 				return err

@@ -14,7 +14,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  sandbox version",
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(a.out, "sandbox %s (%s, %s/%s)\n", transport.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

@@ -42,7 +42,7 @@ func (a *app) volumeCommand() *cobra.Command {
 		Use:     "create [flags] NAME",
 		Short:   "Create a volume",
 		Example: "  sandbox volume create data --size 10Gi",
-		Args:    cobra.ExactArgs(1),
+		Args:    wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Name = args[0]
 			return printed(a, &p, volumes, func(c *sandboxclient.Client) (*sandboxclient.Volume, error) {
@@ -59,7 +59,7 @@ func (a *app) volumeCommand() *cobra.Command {
 		Use:               "update [flags] NAME",
 		Short:             "Change the name or size of a volume",
 		Example:           "  sandbox volume update --size 20Gi data",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeNames(a, volumes, 1),
 		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) error {
