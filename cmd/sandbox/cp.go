@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -22,7 +23,7 @@ import (
 const cpHelp = `Copy a file or a tree into a sandbox or out of it. One of the two is in a
 sandbox, as NAME:PATH, the other one on this machine; a local path with a colon
 is told from that by ./ in front. A path in the sandbox without a slash in front
-starts at its home directory.
+starts at its home directory, which NAME: alone is.
 
 A file becomes the file that is named, or one of its own name in a directory
 that is, or that ends in a slash. A directory becomes the directory that is
@@ -74,7 +75,7 @@ func parsePlace(text string) place {
 	if !found || name == "" || strings.ContainsAny(name, `/\`) || drive {
 		return place{path: text}
 	}
-	return place{sandbox: name, path: rest}
+	return place{sandbox: name, path: cmp.Or(rest, ".")}
 }
 
 // inside is a path for a file that may be a directory to put it in.
@@ -99,7 +100,7 @@ func (a *app) cp(ctx context.Context, f cpFlags, src, dst string) (err error) {
 		return errors.New("one of the two must be in a sandbox, as NAME:PATH, and the other one on this machine")
 	}
 	if from.path == "" || to.path == "" {
-		return errors.New("a path is missing: want NAME:PATH, such as box-1:/work")
+		return errors.New("a path is missing: want a local path and NAME:PATH, such as box-1:/work")
 	}
 	var source fs.FileInfo
 	if from.sandbox == "" && from.path != "-" {

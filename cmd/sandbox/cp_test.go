@@ -180,8 +180,8 @@ func TestCpErrors(t *testing.T) {
 		{[]string{"file", "other"}, "one of the two must be in a sandbox", true},
 		{[]string{"box:a", "box:b"}, "one of the two must be in a sandbox", true},
 		{[]string{"none", "box:x"}, "none", true},
-		{[]string{"file", "box:"}, "path is missing", true},
-		{[]string{"file"}, "2 arg", true},
+		{[]string{"box:file", ""}, "path is missing", true},
+		{[]string{"file"}, "want {NAME:PATH", true},
 		{[]string{"file", "nobody:x"}, "nobody", false},
 		{[]string{"box:none", "x"}, "none", false},
 		{[]string{"box:dir", "-"}, "directory", false},
@@ -210,7 +210,7 @@ func TestCpErrors(t *testing.T) {
 func TestParsePlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]place{
-		"box:/a": {"box", "/a"}, "box:": {"box", ""}, "box:a:b": {"box", "a:b"}, "./a:b": {"", "./a:b"}, "/x:y": {"", "/x:y"},
+		"box:/a": {"box", "/a"}, "box:": {"box", "."}, "box:a:b": {"box", "a:b"}, "./a:b": {"", "./a:b"}, "/x:y": {"", "/x:y"},
 		"a": {"", "a"}, ":a": {"", ":a"}, "-": {"", "-"}, "dir/a:b": {"", "dir/a:b"},
 	} {
 		if got := parsePlace(text); got != want {

@@ -97,11 +97,13 @@ Commands that run a command exit with its code. 125 is the exit code of all else
 that fails, 128+n that of an end by signal n.`,
 		Example: `  sandbox run -- echo hello
   sandbox create --name work && sandbox shell work`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          wantCommands,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVar(&a.where.endpoint, "endpoint", "", "address of the server; LANGSMITH_ENDPOINT by default")
 	root.PersistentFlags().BoolVar(&a.where.local, "local", false, "use this machine, whatever LANGSMITH_API_KEY and LANGSMITH_ENDPOINT say")
 	root.PersistentFlags().BoolVar(&a.noColour, "no-color", false, "print no colours, as NO_COLOR does")
@@ -111,13 +113,32 @@ that fails, 128+n that of an end by signal n.`,
 	})
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.AddCommand(
-		a.runCommand(), a.createCommand(), lsCommand(a, sandboxes), getCommand(a, sandboxes), a.execCommand(), a.shellCommand(),
-		a.psCommand(), a.logsCommand(), a.attachCommand(), a.killCommand(),
-		a.startCommand(), a.stopCommand(), a.waitCommand(), a.renameCommand(), rmCommand(a, sandboxes),
-		a.cpCommand(), a.catCommand(), a.writeCommand(), a.openCommand(), a.tunnelCommand(),
-		a.snapshotCommand(), a.templateCommand(), a.poolCommand(), a.volumeCommand(), a.registryCommand(), a.usageCommand(),
-		a.serveCommand(), a.doctorCommand(), a.versionCommand(),
-	)
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"run", "Run commands:", []*cobra.Command{
+			a.runCommand(), a.execCommand(), a.shellCommand(), a.psCommand(), a.logsCommand(), a.attachCommand(), a.killCommand(),
+		}},
+		{"sandboxes", "Sandboxes:", []*cobra.Command{
+			a.createCommand(), lsCommand(a, sandboxes), getCommand(a, sandboxes), a.startCommand(), a.stopCommand(), a.waitCommand(),
+			a.renameCommand(), rmCommand(a, sandboxes),
+		}},
+		{"contents", "Files and ports:", []*cobra.Command{
+			a.cpCommand(), a.catCommand(), a.writeCommand(), a.openCommand(), a.tunnelCommand(),
+		}},
+		{"kinds", "What sandboxes are made of:", []*cobra.Command{
+			a.snapshotCommand(), a.templateCommand(), a.poolCommand(), a.volumeCommand(), a.registryCommand(), a.usageCommand(),
+		}},
+		{"machine", "This machine:", []*cobra.Command{a.serveCommand(), a.doctorCommand(), a.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.id
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.SetHelpCommandGroupID("machine")
+	root.SetCompletionCommandGroupID("machine")
 	return root
 }

@@ -208,10 +208,10 @@ func TestServe(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	var out bytes.Buffer
-	a := &app{out: &out, err: io.Discard, getenv: func(string) string { return "" }}
-	if code := a.main([]string{"version"}); code != 0 || !strings.HasPrefix(out.String(), "sandbox ") {
-		t.Errorf("exit code %d, output %q", code, out.String())
+	for _, word := range []string{"version", "--version"} {
+		if code, out, _ := try(nil, word); code != 0 || out != version()+"\n" {
+			t.Errorf("%s: exit code %d, output %q", word, code, out)
+		}
 	}
 }
 

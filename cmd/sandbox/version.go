@@ -9,6 +9,11 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/transport"
 )
 
+// version is what this program is.
+func version() string {
+	return fmt.Sprintf("sandbox %s (%s, %s/%s)", transport.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
@@ -16,7 +21,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Example: "  sandbox version",
 		Args:    wantArgs(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.out, "sandbox %s (%s, %s/%s)\n", transport.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(a.out, version())
 			return err
 		},
 	}
