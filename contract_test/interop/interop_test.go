@@ -47,6 +47,15 @@ type line struct {
 	Case    string `json:"case"`
 	OK      bool   `json:"ok"`
 	Error   string `json:"error"`
+
+	Calls   []string `json:"calls"`   // members of the client that the case called
+	Members []string `json:"members"` // all that it offers: the last line, which has nothing else
+}
+
+// An outcome is what the program of a client said.
+type outcome struct {
+	lines   []line
+	members []string
 }
 
 // TestInterop runs the official clients. A client whose registry is out of
@@ -59,40 +68,26 @@ func TestInterop(t *testing.T) {
 	if err := os.CopyFS(work, os.DirFS("testdata")); err != nil {
 		t.Fatal(err)
 	}
-	results := make(map[string][]line)
+	results := make(map[string]outcome)
 	for _, p := range programs() {
-		dir := filepath.Join(work, p.dir)
-		if out, err := command(t, dir, nil, p.install, 5*time.Minute).CombinedOutput(); err != nil {
-			if !unreachable(err, string(out)) {
+		t.Run(p.dir, func(t *testing.T) {
+			dir := filepath.Join(work, p.dir)
+			out, err := command(t, dir, nil, p.install, 5*time.Minute).CombinedOutput()
+			switch {
+			case err == nil:
+				results[p.dir] = run(t, p, dir, env)
+				members(t, p, results[p.dir])
+			case unreachable(err, string(out)):
+				fmt.Fprintf(os.Stderr, "\n!!! INTEROP: %s %s WAS NOT RUN: cannot install it: %v\n%s\n", p.client, p.version, err, out)
+			default:
 				t.Errorf("%s %s: install: %v\n%s", p.client, p.version, err, out)
 			}
-			fmt.Fprintf(os.Stderr, "\n!!! INTEROP: %s %s WAS NOT RUN: cannot install it: %v\n%s\n", p.client, p.version, err, out)
-			continue
-		}
-		t.Run(p.dir, func(t *testing.T) { results[p.dir] = run(t, p, dir, env) })
+		})
 	}
 	matrix(t, results)
 }
 
-// unreachable: what installs is not here, or its registry is out of reach. A
-// package that is not the pinned one is neither.
-func unreachable(err error, out string) bool {
-	if errors.Is(err, exec.ErrNotFound) {
-		return true
-	}
-	for _, word := range []string{
-		"ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", // npm
-		"NewConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyError", "ConnectionResetError", // pip
-		"python3: not found",
-	} {
-		if strings.Contains(out, word) {
-			return true
-		}
-	}
-	return false
-}
-
-func run(t *testing.T, p program, dir string, env []string) []line {
+func run(t *testing.T, p program, dir string, env []string) outcome {
 	t.Helper()
 	cmd := command(t, dir, env, p.run, 10*time.Minute)
 	var stderr bytes.Buffer
@@ -101,14 +96,19 @@ func run(t *testing.T, p program, dir string, env []string) []line {
 	if err != nil {
 		t.Errorf("%s %s: %v\n%s", p.client, p.version, err, stderr.String())
 	}
-	var lines []line
-	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
+	var result outcome
+	for text := range bytes.Lines(out) {
 		var l line
-		if err := json.Unmarshal(s.Bytes(), &l); err != nil || l.Case == "" {
-			t.Errorf("no result of a case: %q", s.Text())
+		err := json.Unmarshal(text, &l)
+		if err == nil && l.Members != nil {
+			result.members = l.Members
 			continue
 		}
-		lines = append(lines, l)
+		if err != nil || l.Case == "" {
+			t.Errorf("no result of a case: %q", text)
+			continue
+		}
+		result.lines = append(result.lines, l)
 		switch {
 		case notOffered(l):
 			fmt.Fprintf(os.Stderr, "!!! INTEROP: NOT OFFERED to %s %s: %s, %s: %s\n", p.client, p.version, l.Feature, l.Case, l.Error)
@@ -116,10 +116,10 @@ func run(t *testing.T, p program, dir string, env []string) []line {
 			t.Errorf("%s, %s: %s", l.Feature, l.Case, l.Error)
 		}
 	}
-	if len(lines) == 0 {
+	if len(result.lines) == 0 {
 		t.Errorf("%s %s ran no case\n%s", p.client, p.version, stderr.String())
 	}
-	return lines
+	return result
 }
 
 // notOffered: the server says that it has no such thing. The matrix tells.

@@ -33,8 +33,17 @@ What the clients do whatever the server says:
 
 `
 
+const membersHead = `
+## What the clients offer, and which case calls it
+
+Each client is asked, at run time, for the classes, methods, functions and errors
+that it exports. A member counts as called if a case itself calls it (an error: if a
+case catches it); the first such case is named. Types without anything to run, and
+constants, are not listed.
+`
+
 // matrix holds docs/compatibility.md to the results, or writes it.
-func matrix(t *testing.T, results map[string][]line) {
+func matrix(t *testing.T, results map[string]outcome) {
 	t.Helper()
 	if len(results) < len(programs()) {
 		fmt.Fprintln(os.Stderr, "\n!!! INTEROP: NOT ALL CLIENTS WERE RUN: docs/compatibility.md is neither compared nor written")
@@ -59,7 +68,7 @@ func matrix(t *testing.T, results map[string][]line) {
 	}
 }
 
-func render(results map[string][]line) string {
+func render(results map[string]outcome) string {
 	var out strings.Builder
 	out.WriteString(matrixHead)
 	out.WriteString("| Feature | Case |")
@@ -70,26 +79,28 @@ func render(results map[string][]line) string {
 	for _, row := range rows(results) {
 		fmt.Fprintf(&out, "| %s | %s |", row.Feature, row.Case)
 		for _, p := range programs() {
-			fmt.Fprintf(&out, " %s |", cell(results[p.dir], row))
+			fmt.Fprintf(&out, " %s |", cell(results[p.dir].lines, row))
 		}
 		out.WriteString("\n")
 	}
+	out.WriteString(membersHead)
+	renderMembers(&out, results)
 	return out.String()
 }
 
 // rows are the cases of all programs, each once, by feature in the order of
 // their first appearance.
-func rows(results map[string][]line) []line {
+func rows(results map[string]outcome) []line {
 	var features []string
 	cases := make(map[string][]line)
-	seen := make(map[line]bool)
+	seen := make(map[[2]string]bool)
 	for _, p := range programs() {
-		for _, l := range results[p.dir] {
+		for _, l := range results[p.dir].lines {
 			row := line{Feature: l.Feature, Case: l.Case}
-			if seen[row] {
+			if seen[[2]string{l.Feature, l.Case}] {
 				continue
 			}
-			seen[row] = true
+			seen[[2]string{l.Feature, l.Case}] = true
 			if cases[l.Feature] == nil {
 				features = append(features, l.Feature)
 			}

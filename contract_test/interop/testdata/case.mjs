@@ -2,6 +2,7 @@
 // this machine.
 import net from "node:net";
 import { isDeepStrictEqual } from "node:util";
+import { members, taken } from "./record.mjs";
 
 const connect = net.Socket.prototype.connect;
 net.Socket.prototype.connect = function (...args) {
@@ -25,6 +26,7 @@ export async function drop() {
 
 export async function test(feature, name, body) {
   const line = { feature, case: name, ok: true, error: "" };
+  taken();
   let timer;
   try {
     await Promise.race([
@@ -40,7 +42,12 @@ export async function test(feature, name, body) {
   } finally {
     clearTimeout(timer);
   }
-  process.stdout.write(JSON.stringify(line) + "\n");
+  process.stdout.write(JSON.stringify({ ...line, calls: taken() }) + "\n");
+}
+
+// Says what the client offers, and ends the program.
+export function done() {
+  process.stdout.write(JSON.stringify({ members: members() }) + "\n", () => process.exit(0));
 }
 
 export function equal(got, want) {

@@ -2,6 +2,8 @@
 this machine."""
 import asyncio, json, os, sys, traceback, urllib.request
 
+import record
+
 
 def _stay(event, args):
     if event == "socket.connect" and isinstance(args[1], tuple):
@@ -27,12 +29,19 @@ def _say(feature, case, error=None):
     if error is not None and os.environ.get("INTEROP_TRACE"):
         traceback.print_exception(error)
     text = "" if error is None else f"{type(error).__name__}: {error}"
-    print(json.dumps({"feature": feature, "case": case, "ok": error is None, "error": text}), flush=True)
+    line = {"feature": feature, "case": case, "ok": error is None, "error": text, "calls": record.taken()}
+    print(json.dumps(line), flush=True)
+
+
+def done():
+    """Say what the client offers."""
+    print(json.dumps({"members": sorted(record.known)}), flush=True)
 
 
 def test(feature, case):
     """Run a function as a case, at once."""
     def run(body):
+        record.taken()
         try:
             result = body()
             if asyncio.iscoroutine(result):
@@ -52,6 +61,7 @@ def throws(kind, body):
     try:
         got = body()
     except kind as error:
+        record.caught(error, kind)
         return error
     except Exception as error:
         raise AssertionError(f"got {type(error).__name__}: {error}, want {kind.__name__}")

@@ -1,5 +1,8 @@
-import * as sdk from "langsmith/experimental/sandbox";
-import { apiKey, endpoint, equal, small, test, text, throws } from "../case.mjs";
+import * as official from "langsmith/experimental/sandbox";
+import { apiKey, done, endpoint, equal, small, test, text, throws } from "../case.mjs";
+import { record } from "../record.mjs";
+
+const sdk = record(official);
 
 const config = { apiEndpoint: endpoint, apiKey, maxRetries: 0 };
 const client = new sdk.SandboxClient(config);
@@ -132,4 +135,4 @@ await test("templates", "delete", async () => {
   await client.deleteVolume("j1-used");
   await client.deleteTemplate("j1");
 });
-process.exit(0);
+done();

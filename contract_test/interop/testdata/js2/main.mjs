@@ -1,5 +1,8 @@
-import * as sdk from "langsmith/sandbox";
-import { apiKey, drop, endpoint, equal, test, text, throws } from "../case.mjs";
+import * as official from "langsmith/sandbox";
+import { apiKey, done, drop, endpoint, equal, test, text, throws } from "../case.mjs";
+import { record } from "../record.mjs";
+
+const sdk = record(official);
 
 const client = new sdk.SandboxClient({ apiEndpoint: endpoint, apiKey, maxRetries: 0 });
 const box = await client.createSandbox({ name: "j2-box", labels: { a: "b" } });
@@ -158,4 +161,4 @@ await test("sandboxes", "delete", async () => {
   await box.delete();
   await throws(sdk.LangSmithResourceNotFoundError, () => client.getSandbox("j2-box"));
 });
-process.exit(0);
+done();

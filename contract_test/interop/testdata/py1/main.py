@@ -1,8 +1,11 @@
 import sys
 sys.path.insert(0, "..")
-from case import CONFIG, SMALL, equal, test, throws
+from case import CONFIG, done, equal, SMALL, test, throws
 from common import asynchronous, both, python_version
-import langsmith.sandbox as sdk
+from record import record
+import langsmith.sandbox
+
+sdk = record(langsmith.sandbox)
 
 client = sdk.SandboxClient(**CONFIG)
 
@@ -92,3 +95,5 @@ with client.sandbox("p1", name="p1-box") as box:
         throws(sdk.QuotaExceededError, lambda: (tight.create_sandbox("p1-q"), tight.create_sandbox("p1-q")))
 
 client.delete_template("p1")
+
+done()

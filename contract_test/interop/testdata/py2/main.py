@@ -1,8 +1,11 @@
 import sys
 sys.path.insert(0, "..")
-from case import CONFIG, equal, test
+from case import CONFIG, done, equal, test
 from common import asynchronous, both, python_version
-import langsmith.sandbox as sdk
+from record import record
+import langsmith.sandbox
+
+sdk = record(langsmith.sandbox)
 
 client = sdk.SandboxClient(**CONFIG)
 
@@ -49,3 +52,5 @@ with client.sandbox(name="p2-box") as box:
     def _():
         found = box.grep("needle", "/tmp/f", glob="**/*.txt").matches
         equal([(m.path, m.line, m.text) for m in found], [("/tmp/f/d/b.txt", 1, "needle here")])
+
+done()
