@@ -54,7 +54,7 @@ end of the input it stays as it is.`,
 			return a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) error {
 				bar := a.newBar(isTerminal(a.in))
 				defer bar.clear()
-				return sb.Upload(cmd.Context(), path, bar.reader(path, -1, a.in))
+				return sb.Upload(cmd.Context(), path, bar.reader(path, -1, a.input(cmd.Context())))
 			})
 		},
 	}

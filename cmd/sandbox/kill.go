@@ -30,6 +30,9 @@ sandbox logs.`,
 				}
 				var failures []error
 				for _, id := range args[1:] {
+					if cmd.Context().Err() != nil {
+						break
+					}
 					stop := a.spin("killing " + id)
 					failures = append(failures, kill(cmd.Context(), sb, id))
 					stop()

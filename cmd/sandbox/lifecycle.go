@@ -23,6 +23,9 @@ func (a *app) eachSandbox(verb, short, doing string, f func(ctx context.Context,
 			return a.withClient(func(c *sandboxclient.Client) error {
 				var failures []error
 				for _, name := range args {
+					if cmd.Context().Err() != nil {
+						break
+					}
 					stop := a.spin(doing + " " + name)
 					failures = append(failures, f(cmd.Context(), c, name))
 					stop()

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
+
+	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
 
 func main() {
@@ -52,9 +54,13 @@ func (a *app) main(args []string) int {
 		return 0
 	}
 	code, silent := errors.AsType[exitError](err)
-	if !silent {
+	switch {
+	case silent:
+	case !interrupted(ctx):
 		a.explain(err, a.hint(err))
 		code = exitFailed
+	case errors.Is(err, sandboxclient.ErrOutcomeUnknown): // else there is no more to say
+		a.say(err)
 	}
 	if sig, ok := errors.AsType[signalError](context.Cause(ctx)); ok {
 		return exitSignal(sig.Signal)

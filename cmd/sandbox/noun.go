@@ -114,6 +114,9 @@ func rmCommand[T any](a *app, n noun[T]) *cobra.Command {
 			return a.withClient(func(c *sandboxclient.Client) error {
 				var failures []error
 				for _, name := range args {
+					if cmd.Context().Err() != nil {
+						break
+					}
 					stop := a.spin("deleting " + name)
 					err := n.remove(cmd.Context(), c, name)
 					stop()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"strings"
 
@@ -50,11 +49,14 @@ no list of processes and no history of a shell.`
 const maxPassword = 64 << 10
 
 // password reads standard input, without the end of the line.
-func (a *app) password(wanted bool) (string, error) {
+func (a *app) password(ctx context.Context, wanted bool) (string, error) {
 	if !wanted {
 		return "", nil
 	}
-	text, err := io.ReadAll(io.LimitReader(a.in, maxPassword+1))
+	if isTerminal(a.in) {
+		return "", errors.New("--password-stdin: a terminal would show the password: pipe it in, or redirect a file")
+	}
+	text, err := readAtMost(a.input(ctx), maxPassword+1)
 	if err != nil {
 		return "", err
 	}
@@ -77,7 +79,7 @@ func (a *app) registryCommand() *cobra.Command {
 		Args:    wantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			req.Name, req.URL = args[0], args[1]
-			if req.Password, err = a.password(stdin); err != nil {
+			if req.Password, err = a.password(cmd.Context(), stdin); err != nil {
 				return err
 			}
 			return printed(a, &p, registries, func(c *sandboxclient.Client) (*sandboxclient.Registry, error) {
@@ -99,7 +101,7 @@ func (a *app) registryCommand() *cobra.Command {
 		ValidArgsFunction: completeNames(a, registries, 1),
 		PreRunE:           changes,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if change.Password, err = a.password(stdin); err != nil {
+			if change.Password, err = a.password(cmd.Context(), stdin); err != nil {
 				return err
 			}
 			return a.withClient(func(c *sandboxclient.Client) error {

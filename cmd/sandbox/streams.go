@@ -20,6 +20,17 @@ func (a *app) runInPipes(ctx context.Context, c *sandboxclient.Cmd, interactive 
 	return c.Run(ctx)
 }
 
+// input is standard input that ends with the context, also while none comes.
+func (a *app) input(ctx context.Context) io.Reader {
+	out, in := io.Pipe()
+	go func() { // until there is some at the latest: a read cannot be called off
+		_, err := io.Copy(in, a.in)
+		_ = in.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { _ = out.CloseWithError(context.Cause(ctx)) })
+	return out
+}
+
 // connectOutput has the command's output written to that of this program. If
 // that is one file, it is written in the order of its arrival.
 func (a *app) connectOutput(c *sandboxclient.Cmd) {
