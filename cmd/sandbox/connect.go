@@ -93,7 +93,7 @@ func (a *app) connect(ctx context.Context, f runFlags) (client *sandboxclient.Cl
 
 // needsServer reports whether the run needs what a server of its own has not:
 // life after it, or what others have made before.
-func (f runFlags) needsServer() bool { return f.keep || f.template+f.snapshot != "" }
+func (f *runFlags) needsServer() bool { return f.keep || f.template+f.snapshot != "" }
 
 // clientOptions are those of all clients of this program.
 func (a *app) clientOptions() []sandboxclient.Option {

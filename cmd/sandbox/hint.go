@@ -3,7 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
@@ -17,13 +17,13 @@ func (a *app) hint(err error) string {
 	case !isAPI:
 		return ""
 	case errors.Is(err, sandboxclient.ErrUnauthorized):
-		return fmt.Sprintf("check LANGSMITH_API_KEY, which was sent to %s", a.server())
+		return "check LANGSMITH_API_KEY, which was sent to " + a.server()
 	case errors.Is(err, sandboxclient.ErrQuota):
 		return "sandbox usage shows what is in use"
 	case errors.Is(err, sandboxclient.ErrExists) && api.ResourceType == sandboxes.one:
 		return "choose another name, or delete that one first: sandbox rm " + api.Name
 	case errors.Is(err, sandboxclient.ErrConnection) && api.StatusCode == 0 && api.ResourceType != "file":
-		return fmt.Sprintf("is there a server at %s? LANGSMITH_ENDPOINT and --endpoint say where it is", a.server())
+		return "is there a server at " + a.server() + "? LANGSMITH_ENDPOINT and --endpoint say where it is"
 	}
 	return lister(api)
 }
@@ -42,7 +42,7 @@ func lister(e *sandboxclient.APIError) string {
 		return ""
 	}
 	kind := e.ResourceType
-	if name, ok := strings.CutSuffix(e.ErrorType, "NotFound"); ok && e.StatusCode != 404 {
+	if name, ok := strings.CutSuffix(e.ErrorType, "NotFound"); ok && e.StatusCode != http.StatusNotFound {
 		kind = strings.ToLower(name) // of what the request named
 	}
 	for _, n := range []struct{ one, prefix string }{
