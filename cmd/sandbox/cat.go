@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,22 +20,17 @@ func (a *app) catCommand() *cobra.Command {
 		Args:              wantArgs(1, -1),
 		ValidArgsFunction: a.completePlaces(0, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			defer catchBrokenPipes()()
 			bar := a.newBar(isTerminal(a.out))
 			defer bar.clear()
-			err := a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) (err error) {
+			return a.withFiles(cmd.Context(), args, func(sb *sandboxclient.Sandbox, path string) (err error) {
 				file, err := sb.Download(cmd.Context(), path, nil)
 				if err != nil {
 					return err
 				}
 				defer func() { err = errors.Join(err, file.Close()) }()
-				_, err = io.Copy(destination(a.out), bar.reader(path, file.Info().Size(), file))
+				_, err = io.Copy(a.out, bar.reader(path, file.Info().Size(), file))
 				return err
 			})
-			if errors.Is(err, errOutputClosed) {
-				return exitError(exitSignal(syscall.SIGPIPE))
-			}
-			return err
 		},
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -119,17 +118,10 @@ func (a *app) cp(ctx context.Context, f cpFlags, src, dst string) (err error) {
 	}
 	c := &copying{app: a, flags: f, sb: sb, bar: a.newBar(f.quiet)}
 	defer c.bar.clear()
-	defer catchBrokenPipes()()
 	if from.sandbox != "" {
 		err = c.out(ctx, from.path, to.path)
 	} else {
 		err = c.in(ctx, source, from.path, to.path)
-	}
-	switch {
-	case errors.Is(err, errOutputClosed):
-		return exitError(exitSignal(syscall.SIGPIPE))
-	case err != nil && interrupted(ctx):
-		return exitError(exitFailed)
 	}
 	return err
 }
@@ -248,7 +240,7 @@ func (c *copying) print(ctx context.Context, from string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(destination(c.app.out), c.app.newBar(c.flags.quiet || isTerminal(c.app.out)).reader(from, d.Info().Size(), d))
+	_, err = io.Copy(c.app.out, c.app.newBar(c.flags.quiet || isTerminal(c.app.out)).reader(from, d.Info().Size(), d))
 	return errors.Join(err, d.Close())
 }
 

@@ -96,7 +96,7 @@ func TestDoctorFlags(t *testing.T) {
 		"--min-isolation vm":              `"vm"`,
 		"--output xml":                    `"xml"`,
 		"--data " + os.Args[0] + "/x":     "directory for trials",
-		"--min-isolation native surprise": "unknown command",
+		"--min-isolation native surprise": "unexpected argument",
 	} {
 		cmd, _ := command(t, append([]string{"doctor"}, strings.Fields(args)...)...)
 		output, err := cmd.CombinedOutput()

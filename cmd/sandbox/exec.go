@@ -155,9 +155,8 @@ func (a *app) attach(ctx context.Context, name, id string) error {
 		if err != nil {
 			return err
 		}
-		defer catchBrokenPipes()()
 		kept := context.WithoutCancel(ctx) // its end would kill the command
-		p, err := sb.Attach(kept, id, &sandboxclient.AttachOptions{Stdout: a.out, Stderr: a.err})
+		p, err := sb.Attach(kept, id, &sandboxclient.AttachOptions{Stdout: destination(a.out), Stderr: destination(a.err)})
 		if err != nil {
 			return missing(name, err)
 		}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,7 +54,6 @@ func (a *app) logs(ctx context.Context, c *sandboxclient.Client, name, id string
 	if err != nil {
 		return err
 	}
-	defer catchBrokenPipes()()
 	var at atomic.Int64 // bytes that were printed
 	p, err := sb.Attach(ctx, id, &sandboxclient.AttachOptions{
 		Stdout: counted{destination(a.out), &at}, Stderr: counted{destination(a.err), &at},
@@ -72,7 +70,7 @@ func (a *app) logs(ctx context.Context, c *sandboxclient.Client, name, id string
 	}
 	switch {
 	case errors.Is(err, errOutputClosed):
-		return exitError(exitSignal(syscall.SIGPIPE))
+		return err
 	case p.ExitCode() >= 0, !follow && errors.Is(err, sandboxclient.ErrDetached) && ctx.Err() == nil,
 		errors.Is(err, sandboxclient.ErrCommandTimeout):
 		return nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ import (
 )
 
 func main() {
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}
+	a := &app{in: os.Stdin, out: output{os.Stdout}, err: os.Stderr, getenv: os.Getenv}
 	os.Exit(a.main(os.Args[1:]))
 }
 
@@ -47,6 +48,7 @@ func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 func (a *app) main(args []string) int {
 	ctx, stop := a.withSignals(context.Background(), a.giveUp)
 	defer stop()
+	defer catchBrokenPipes()()
 	root := a.command()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -56,6 +58,8 @@ func (a *app) main(args []string) int {
 	code, silent := errors.AsType[exitError](err)
 	switch {
 	case silent:
+	case errors.Is(err, errOutputClosed):
+		code = exitError(exitSignal(syscall.SIGPIPE))
 	case !interrupted(ctx):
 		a.explain(err, a.hint(err))
 		code = exitFailed

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/langsandbox/sandbox-go/sandboxclient"
 )
@@ -108,8 +107,7 @@ func (a *app) open(ctx context.Context, f openFlags, name string, port int, brow
 
 // onDesktop reports whether a person at a desktop reads the output.
 func (a *app) onDesktop() bool {
-	out, ok := a.out.(*os.File)
-	if !ok || !term.IsTerminal(int(out.Fd())) {
+	if !isTerminal(a.out) {
 		return false
 	}
 	switch runtime.GOOS {

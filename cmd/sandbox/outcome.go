@@ -16,11 +16,12 @@ import (
 // head.
 var errOutputClosed = errors.New("the output is closed")
 
-// output is where the command's output goes.
-type output struct{ *os.File }
+// output is where output goes. Nothing but Write is to be found on it: all
+// else would go past it.
+type output struct{ file *os.File }
 
 func (o output) Write(p []byte) (int, error) {
-	n, err := o.File.Write(p)
+	n, err := o.file.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
 		err = errOutputClosed
 	}

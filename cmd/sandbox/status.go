@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"unicode"
@@ -46,7 +45,7 @@ func (a *app) instead(write func()) {
 
 // columns is the width of the terminal that shows progress.
 func (a *app) columns() int {
-	if f, ok := a.err.(*os.File); ok {
+	if f, ok := fileOf(a.err); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width >= 20 {
 			return width
 		}

@@ -12,7 +12,6 @@ import (
 
 // runInPipes connects a command to the files of this program, until it ends.
 func (a *app) runInPipes(ctx context.Context, c *sandboxclient.Cmd, interactive bool) error {
-	defer catchBrokenPipes()()
 	a.connectOutput(c)
 	if interactive {
 		c.Stdin = a.in
@@ -35,11 +34,22 @@ func (a *app) input(ctx context.Context) io.Reader {
 // that is one file, it is written in the order of its arrival.
 func (a *app) connectOutput(c *sandboxclient.Cmd) {
 	c.Stdout, c.Stderr = destination(a.out), destination(a.err)
-	out, isFile := a.out.(*os.File)
-	errs, areFile := a.err.(*os.File)
+	out, isFile := fileOf(a.out)
+	errs, areFile := fileOf(a.err)
 	if isFile && areFile && sameFile(out, errs) {
 		c.Stderr = c.Stdout
 	}
+}
+
+// fileOf is the file that is read or written, if it is one.
+func fileOf(stream any) (*os.File, bool) {
+	switch f := stream.(type) {
+	case *os.File:
+		return f, true
+	case output:
+		return f.file, true
+	}
+	return nil, false
 }
 
 func destination(w io.Writer) io.Writer {

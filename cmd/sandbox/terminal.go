@@ -18,7 +18,7 @@ var errNoTerminal = errors.New("--tty needs a terminal as standard input: leave 
 
 // terminalInput is the terminal of this program.
 func (a *app) terminalInput() (*os.File, error) {
-	in, ok := a.in.(*os.File)
+	in, ok := fileOf(a.in)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return nil, errNoTerminal
 	}
@@ -32,7 +32,6 @@ func (a *app) runInTerminal(ctx context.Context, c *sandboxclient.Cmd) error {
 	if err != nil {
 		return err
 	}
-	defer catchBrokenPipes()()
 	size := terminalSize(in, a.out)
 	raw := make(chan struct{})
 	c.Stdout, c.TTY, c.OpenStdin = &held{destination(a.out), raw, &a.remains}, &size, true
@@ -128,7 +127,7 @@ func (a *app) makeRaw(ctx context.Context, in *os.File) (restore func(), err err
 // one that is read from.
 func terminalSize(in *os.File, out io.Writer) sandboxclient.WindowSize {
 	files := []*os.File{in}
-	if f, ok := out.(*os.File); ok {
+	if f, ok := fileOf(out); ok {
 		files = []*os.File{f, in}
 	}
 	for _, f := range files {
