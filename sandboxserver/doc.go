@@ -53,12 +53,22 @@
 //
 // # Snapshots
 //
-// A snapshot of a sandbox is a copy of the files that are its own, what it put
-// into /usr included, and not of its volumes, sockets, /etc/hostname and
-// /etc/hosts. Commands go on while it is made: each file is as at the moment
-// that it was copied, as after a power failure. Stop the sandbox first, or have
-// its programs finish writing, where files belong together. Sandboxes made of
-// it have copies of their own, so that it never changes.
+// A snapshot of a sandbox has the files that are its own, what it put into /usr
+// included, and not those of its volumes, sockets, /etc/hostname and /etc/hosts.
+// It never changes. With isolation "native" the sandbox's commands stand still
+// while its files are copied, where there are cgroups of the second version, so
+// that all are as at one moment; uploads go on. Otherwise commands go on, and
+// each file is as it was when it was copied: stop the sandbox first, or have its
+// programs finish writing, where files belong together.
+//
+// With isolation "native" and overlayfs, sandboxes made of a snapshot lie over
+// its files, which takes the same time however many there are, and a snapshot
+// of such a sandbox has only what it changed; up to 16 lie over each other
+// before they are made one. The files of a snapshot that is deleted go with the
+// last snapshot that needs them. As in containers, a directory of the snapshot
+// cannot be renamed by a program that does not copy it when that fails with
+// EXDEV, and a file with several names gets one of its own when it is changed.
+// Otherwise each sandbox has a copy.
 //
 //   - fs_used_bytes is what the files take on a disk with blocks of 4 KiB: their
 //     data without holes, a block for each directory, 256 bytes for each inode.

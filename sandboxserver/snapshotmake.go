@@ -101,6 +101,8 @@ func captureProblem(err error) string {
 		return "the files of the sandbox do not fit: ask for a larger fs_capacity_bytes"
 	case errors.Is(err, runtime.ErrClosed):
 		return "the sandbox was deleted meanwhile"
+	case errors.Is(err, runtime.ErrNotFrozen):
+		return "a command of the sandbox does not stand still, since it waits for a device: stop the sandbox first"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "this machine has no room for the files"
 	}

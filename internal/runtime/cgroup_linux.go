@@ -26,8 +26,9 @@ type cgroups struct {
 var cgroupRoots = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 
 const (
-	procsFile = "cgroup.procs"
-	killFile  = "cgroup.kill"
+	procsFile  = "cgroup.procs"
+	killFile   = "cgroup.kill"
+	eventsFile = "cgroup.events"
 )
 
 // openCgroups finds where to make cgroups, and removes those of runtimes that
@@ -102,7 +103,7 @@ func abandoned(dir string) bool {
 
 // unpopulated reports whether there are no processes in a cgroup or below it.
 func unpopulated(dir *os.File) bool {
-	fd, err := unix.Openat(int(dir.Fd()), "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(int(dir.Fd()), eventsFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}

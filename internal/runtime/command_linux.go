@@ -60,7 +60,7 @@ func (s *sandbox) Start(ctx context.Context, spec Command) (Process, error) {
 	}
 	if s.cgroup != nil {
 		var err error
-		if cmd.leaf, cmd.ticket, err = s.leaves.take(); err != nil {
+		if cmd.leaf, cmd.ticket, err = s.takeLeaf(ctx); err != nil {
 			return nil, s.ended(err)
 		}
 		exec.FDs |= sandboxagent.HasCgroup

@@ -30,6 +30,7 @@ func helper(t *testing.T, name string, env ...string) *exec.Cmd {
 
 func init() {
 	helpers["server"] = func() error { return serverHelper(newNative) }
+	helpers["frozen-server"] = frozenServerHelper
 	helpers["process-server"] = func() error { return serverHelper(newProcess) }
 	helpers["no-namespaces"] = noNamespacesHelper
 	helpers["masked-proc"] = maskedProcHelper
@@ -51,6 +52,33 @@ func serverHelper(open func(Config) (Runtime, error)) error {
 		cmd := shell("setsid sleep 1000 & echo started; sleep 1000")
 		cmd.Stdout = pipe
 		if _, err := box.Start(context.Background(), cmd); err != nil {
+			return err
+		}
+	}
+	select {}
+}
+
+// frozenServerHelper runs sandboxes whose commands stand still.
+func frozenServerHelper() error {
+	rt, err := newNative(helperConfig())
+	if err != nil {
+		return err
+	}
+	pipe := os.NewFile(3, "pipe")
+	for _, id := range []string{"a", "b"} {
+		box, err := rt.Create(context.Background(), Spec{ID: id})
+		if err != nil {
+			return err
+		}
+		cmd := shell("setsid sleep 1000 & sleep 1000")
+		cmd.Stdout = pipe
+		if _, err := box.Start(context.Background(), cmd); err != nil {
+			return err
+		}
+		if _, err := box.(*sandbox).freeze(context.Background()); err != nil {
+			return err
+		}
+		if _, err := pipe.WriteString("frozen\n"); err != nil {
 			return err
 		}
 	}
@@ -116,9 +144,15 @@ func TestProcessServerKilled(t *testing.T) {
 
 // TestServerKilled kills a server, and looks for what is left.
 func TestServerKilled(t *testing.T) {
+	for _, name := range []string{"server", "frozen-server"} {
+		t.Run(name, func(t *testing.T) { testServerKilled(t, name) })
+	}
+}
+
+func testServerKilled(t *testing.T, name string) {
 	startNative(t) // or skip
 	dir := filepath.Join(t.TempDir(), "boxes")
-	killServer(t, "server", dir)
+	killServer(t, name, dir)
 	// The next runtime in the directory removes the rest.
 	var rt Runtime
 	eventually(t, "a new runtime", func() (err error) {

@@ -60,10 +60,12 @@ type Features struct {
 	// IDs is the number of user ids in a sandbox: 1 for an ordinary user.
 	IDs int
 	// WritableUsr is true when commands can install into /usr, and images can
-	// be used: sandboxes have files of their own over it by overlayfs.
+	// be used: sandboxes have files of their own over it by overlayfs, and over
+	// the snapshots that they are made of.
 	WritableUsr bool
 	// KillCgroup is true when a command is killed with its cgroup, which no
-	// process can leave; else by a search for what came from it.
+	// process can leave, and frozen with it for a capture; else it is killed by
+	// a search for what came from it.
 	KillCgroup bool
 	// OwnProc is true when /proc shows the sandbox's processes only.
 	OwnProc bool

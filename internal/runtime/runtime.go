@@ -21,6 +21,9 @@ var (
 	ErrNotAllowed = errors.New("not an address of the sandbox's own")
 	// ErrBoot reports an image that no sandbox could be made of.
 	ErrBoot = errors.New("the image does not boot")
+	// ErrNotFrozen reports a capture of a sandbox whose commands do not stand
+	// still.
+	ErrNotFrozen = errors.New("a command does not stand still, since it waits for a device")
 	// ErrUnsupported reports a runtime this host cannot provide; the text
 	// says which step of the probe failed.
 	ErrUnsupported = errors.New("isolation is not available on this host")
@@ -191,8 +194,14 @@ type Sandbox interface {
 	// Capture copies the files that are the sandbox's own, and not the host's
 	// or a mount's, and returns how much that is. It works on running and on
 	// stopped sandboxes until they are closed, which breaks it off with
-	// ErrClosed. Commands go on meanwhile: each file is copied as it is then,
-	// as if the power had failed; what commands move may be missing. Sockets,
+	// ErrClosed. With Features.KillCgroup commands stand still meanwhile, and go
+	// on afterwards: all files are as at one moment, as if the power had failed
+	// then. The error matches ErrNotFrozen when one does not. Otherwise commands
+	// go on, each file is as it is when it is copied, and what commands move may
+	// be missing. What is written by way of OpenFile goes on in any case. With
+	// Features.WritableUsr only what the sandbox has changed of its Base is
+	// copied if the Base is in the same directory as the new snapshot, which
+	// needs it then as a sandbox does; the size is that of all files. Sockets,
 	// devices, /etc/hostname and /etc/hosts are not captured. An error leaves
 	// nothing; it matches ErrTooLarge when the files are beyond the limit.
 	// With IsolationProcess, a file that the server may not read is one, too.

@@ -23,6 +23,7 @@ type sandbox struct {
 	agent   *os.Process
 	cgroup  *sandboxCgroup // nil without cgroups
 	leaves  leaves
+	freezer freezer
 	ready   sandboxagent.Ready
 	done    chan struct{}
 
@@ -154,7 +155,7 @@ func (s *sandbox) enterCgroup(all *cgroups) (*os.File, error) {
 		return nil, err
 	}
 	s.leaves.group = s.cgroup
-	return s.cgroup.leaf("agent")
+	return s.cgroup.leaf(agentLeaf)
 }
 
 // Stop kills every process of the sandbox and keeps its files.

@@ -28,42 +28,68 @@ func (n *native) capture(ctx context.Context, id string, box Sandbox, spec Captu
 		return Captured{}, captureError(ctx, id, err)
 	}
 	defer done()
+	var got Captured
+	err = whole(spec.Dir, func(temp string) (err error) {
+		got, err = n.captureInto(ctx, temp, id, box, spec)
+		return err
+	})
+	return got, captureError(ctx, id, err)
+}
+
+// captureInto fills the directory of a snapshot: with what is a sandbox's own,
+// all of one moment, and with what that lies over, unless those layers are
+// beside the snapshot.
+func (n *native) captureInto(ctx context.Context, temp, id string, box Sandbox, spec CaptureSpec) (Captured, error) {
+	below, err := n.layers.base(id)
+	if err != nil {
+		return Captured{}, err
+	}
+	options := treecopy.Options{Limit: spec.Limit, Whiteouts: true}
+	stats, err := n.captureOwn(ctx, temp, id, box, options)
+	if err != nil {
+		return Captured{}, err
+	}
+	info := layerInfo{Owner: n.owner()}
+	switch dirs := n.layers.paths(below); {
+	case below == nil:
+	case len(dirs) < maxDepth && sameDir(n.layers.parent(below), filepath.Dir(spec.Dir)):
+		info.Below = below.Layers
+		stats, err = n.measureAll(ctx, append([]string{temp}, dirs...), spec.Limit)
+	default:
+		var more treecopy.Stats
+		options.Limit = new(treecopy.Stats).Add(stats, spec.Limit)
+		more, err = copyParts(ctx, n.copyTree, n.ids.own, options, append(merge(dirs, snapshotRoot, temp), merge(dirs, snapshotUsr, temp)...))
+		stats.Add(more, 0)
+	}
+	if err != nil {
+		return Captured{}, err
+	}
+	return Captured(stats), writeNote(filepath.Join(temp, infoName), info)
+}
+
+// captureOwn copies the layer of a sandbox, whose commands stand still.
+func (n *native) captureOwn(ctx context.Context, temp, id string, box Sandbox, o treecopy.Options) (treecopy.Stats, error) {
+	if running, ok := box.(*sandbox); ok {
+		thaw, err := running.freeze(ctx)
+		if err != nil {
+			return treecopy.Stats{}, err
+		}
+		defer thaw()
+	}
 	var identity []string
 	for _, name := range sandboxagent.IdentityFiles {
 		identity = append(identity, strings.TrimPrefix(name, "/"))
 	}
-	below, err := n.layers.base(id)
-	if err != nil {
-		return Captured{}, captureError(ctx, id, err)
-	}
-	var stats treecopy.Stats
-	err = whole(spec.Dir, func(temp string) (err error) {
-		info := layerInfo{Owner: n.owner()}
-		layer := n.layers.path(id)
-		root, usr := filepath.Join(temp, snapshotRoot), filepath.Join(temp, snapshotUsr)
-		roots := []part{{src: filepath.Join(layer, snapshotRoot), dst: root, skip: identity}}
-		usrs := []part{{src: filepath.Join(layer, snapshotUsr), dst: usr}}
-		if below != nil && len(below.Layers) < maxDepth && sameDir(n.layers.parent(below), filepath.Dir(spec.Dir)) {
-			info.Below = below.Layers
-		} else {
-			roots = append(roots, merge(n.layers.paths(below), snapshotRoot, root)...)
-			usrs = append(usrs, merge(n.layers.paths(below), snapshotUsr, usr)...)
-		}
-		stats, err = copyParts(ctx, n.copyTree, n.ids.own, treecopy.Options{Limit: spec.Limit, Whiteouts: true}, append(roots, usrs...))
-		if err == nil && len(info.Below) > 0 {
-			stats, err = n.measureAll(ctx, append([]string{temp}, n.layers.paths(below)...), spec.Limit)
-		}
-		if err != nil {
-			return err
-		}
-		return writeNote(filepath.Join(temp, infoName), info)
+	layer := n.layers.path(id)
+	return copyParts(ctx, n.copyTree, n.ids.own, o, []part{
+		{src: filepath.Join(layer, snapshotRoot), dst: filepath.Join(temp, snapshotRoot), skip: identity},
+		{src: filepath.Join(layer, snapshotUsr), dst: filepath.Join(temp, snapshotUsr)},
 	})
-	return Captured(stats), captureError(ctx, id, err)
 }
 
-// merge puts one directory of layers under what is in another already.
-func merge(dirs []string, name, dst string) []part {
-	parts := layerParts(dirs, name, dst)
+// merge puts one directory of layers under what another has of it already.
+func merge(dirs []string, name, dir string) []part {
+	parts := layerParts(dirs, name, filepath.Join(dir, name))
 	for i := range parts {
 		parts[i].under = true
 	}
