@@ -136,7 +136,7 @@ func (c *copying) in(ctx context.Context, source fs.FileInfo, from, to string) e
 		return err
 	}
 	if from == "-" {
-		return c.sb.Upload(ctx, to, c.app.newBar(c.flags.quiet || isTerminal(c.app.in)).reader(to, -1, c.app.input(ctx)))
+		return c.sb.Upload(ctx, to, c.app.newBar(c.flags.quiet || isTerminal(c.app.in)).reader(to, -1, c.input(ctx)))
 	}
 	to, replaces, err := c.target(ctx, to, filepath.Base(from))
 	if err != nil {

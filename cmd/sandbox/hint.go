@@ -46,8 +46,12 @@ func lister(e *sandboxclient.APIError) string {
 		kind = strings.ToLower(name) // of what the request named
 	}
 	for _, n := range []struct{ one, prefix string }{
-		{sandboxes.one, sandboxes.prefix}, {templates.one, templates.prefix}, {snapshots.one, snapshots.prefix},
-		{volumes.one, volumes.prefix}, {pools.one, pools.prefix}, {registries.one, registries.prefix},
+		{sandboxes.one, sandboxes.prefix},
+		{templates.one, templates.prefix},
+		{snapshots.one, snapshots.prefix},
+		{volumes.one, volumes.prefix},
+		{pools.one, pools.prefix},
+		{registries.one, registries.prefix},
 	} {
 		if n.one == kind {
 			return n.prefix + " ls lists what there is"

@@ -122,14 +122,14 @@ func (s *sandbox) freezeAll(ctx context.Context) error {
 
 // commands are the cgroups of commands. There are none when the sandbox has
 // ended.
-func (c *sandboxCgroup) commands() (dirs []string, err error) {
-	entries, err := os.ReadDir(c.dir)
+func (s *sandboxCgroup) commands() (dirs []string, err error) {
+	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	for _, entry := range entries {
 		if entry.IsDir() && entry.Name() != agentLeaf {
-			dirs = append(dirs, filepath.Join(c.dir, entry.Name()))
+			dirs = append(dirs, filepath.Join(s.dir, entry.Name()))
 		}
 	}
 	return dirs, err

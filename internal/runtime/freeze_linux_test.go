@@ -175,7 +175,7 @@ func TestFrozenEnds(t *testing.T) {
 	}
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := box.Start(context.Background(), shell("true"))
+		_, err := box.Start(t.Context(), shell("true"))
 		waiting <- err
 	}()
 	if err := box.Close(); err != nil {
