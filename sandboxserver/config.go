@@ -41,6 +41,10 @@ const (
 	// IsolationRootless is IsolationNative by an ordinary user, who is the only
 	// user in a sandbox.
 	IsolationRootless Isolation = Isolation(runtime.IsolationRootless)
+	// IsolationSubordinate is IsolationNative by an ordinary user who has
+	// subordinate ids and the programs newuidmap and newgidmap: sandboxes have
+	// users of their own, and root of a sandbox is the server's user.
+	IsolationSubordinate Isolation = Isolation(runtime.IsolationSubordinate)
 	// IsolationRoot is IsolationNative by root: sandboxes have users of their
 	// own, who are nobody on the host.
 	IsolationRoot Isolation = Isolation(runtime.IsolationRoot)

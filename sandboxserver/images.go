@@ -46,7 +46,7 @@ func (e *engine) openImages() error {
 		return err
 	}
 	e.images, err = image.Open(image.Config{
-		Dir: filepath.Join(e.dir, "images"), Owner: image.Owner(owner),
+		Dir: filepath.Join(e.dir, "images"), Owner: image.Owner(owner), Own: runtime.OwnFiles, Remove: runtime.RemoveTree,
 		MaxBytes: e.cfg.ImageCacheBytes, InsecureRegistries: e.cfg.InsecureRegistries,
 	})
 	return err

@@ -40,7 +40,7 @@ func shares(i Isolation) string {
 		return "shares the host's paths, process numbers and ports"
 	case IsolationProcBound:
 		return "shows the names of the host's processes"
-	case IsolationRootless, IsolationRoot, IsolationNative:
+	case IsolationRootless, IsolationSubordinate, IsolationRoot, IsolationNative:
 	}
 	return "shares the host's kernel"
 }

@@ -99,7 +99,7 @@ func (s *Store) land(ctx context.Context, d *download) (n note, dir string, err 
 	if dir, err = s.temp(); err != nil {
 		return n, "", err
 	}
-	n, err = d.fetch(ctx, dir, s.config.Owner, s.config.Limits, s.room)
+	n, err = d.fetch(ctx, dir, s.config, s.room)
 	return n, dir, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 )
 
@@ -22,6 +23,9 @@ type Owner struct {
 	// this process, whose user is root in a sandbox; with more, an id beyond
 	// becomes 65534, or the last one.
 	Size int
+	// SubUID and SubGID are what ids 1 and up become, unless 0. This process may
+	// not give files to them, but Config.Own.
+	SubUID, SubGID int `json:",omitempty"`
 }
 
 // Config configures a Store.
@@ -32,6 +36,12 @@ type Config struct {
 	// Owner is whose the files are. Layers that are there for another owner
 	// are removed by Open.
 	Owner Owner
+	// Own gives files below a directory to others than this process, and is
+	// needed with Owner.SubUID. The list has an Owned for each as JSON.
+	Own func(ctx context.Context, dir string, list *os.File) error
+	// Remove removes a directory with layers in it; nil is for files of this
+	// process, and for root.
+	Remove func(dir string) error
 	// MaxBytes bounds all unpacked layers together; 0 is 20 GiB. Images that
 	// nobody holds go when there is more, those used longest ago first. Layers
 	// that are being unpacked may have as much again.
@@ -86,6 +96,12 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Owner.Size < 1 {
 		c.Owner.Size = 1
+	}
+	if c.Owner.SubUID > 0 && c.Own == nil {
+		return c, errors.New("image store: nobody gives files to subordinate ids")
+	}
+	if c.Remove == nil {
+		c.Remove = removeTree
 	}
 	return c, nil
 }

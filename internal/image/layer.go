@@ -38,6 +38,9 @@ type note struct {
 const (
 	rootName = "root"
 	noteName = "layer.json"
+
+	// ownedName is the list of files to give away, while there is one.
+	ownedName = "owned.json"
 )
 
 // maxOverhead is what a stream may have beyond its files: headers, padding.
@@ -45,7 +48,7 @@ const maxOverhead = 4 << 30
 
 // fetch unpacks a layer into a new directory, which is whole and verified, or
 // an error. The size of the note is what was taken from the budgets, also then.
-func (d *download) fetch(ctx context.Context, dir string, owner Owner, limits Limits, room *budget) (n note, err error) {
+func (d *download) fetch(ctx context.Context, dir string, cfg Config, room *budget) (n note, err error) {
 	root := filepath.Join(dir, rootName)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return n, err
@@ -62,8 +65,15 @@ func (d *download) fetch(ctx context.Context, dir string, owner Owner, limits Li
 		return n, err
 	}
 	defer closePlain()
-	tarred := &measured{from: plain, hash: sha256.New(), left: limits.Bytes + maxOverhead, over: ErrTooLarge}
-	if n.Size, err = unpack(ctx, root, tarred, owner, limits, d.left, room); err != nil {
+	tarred := &measured{from: plain, hash: sha256.New(), left: cfg.Limits.Bytes + maxOverhead, over: ErrTooLarge}
+	var owned *ownedList
+	if cfg.Owner.SubUID > 0 {
+		if owned, err = newOwnedList(filepath.Join(dir, ownedName)); err != nil {
+			return n, err
+		}
+		defer func() { err = errors.Join(err, owned.close()) }()
+	}
+	if n.Size, err = unpack(ctx, root, tarred, cfg.Owner, owned, cfg.Limits, d.left, room); err != nil {
 		return n, err
 	}
 	// What follows the last entry counts for the digests, too.
@@ -80,6 +90,11 @@ func (d *download) fetch(ctx context.Context, dir string, owner Owner, limits Li
 	}
 	if n.Opaque, err = opaqueDir(root); err != nil {
 		return n, err
+	}
+	if owned != nil {
+		if err := owned.give(ctx, root, cfg.Own); err != nil {
+			return n, err
+		}
 	}
 	return n, n.write(dir)
 }

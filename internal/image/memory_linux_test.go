@@ -51,7 +51,7 @@ func TestNothingIsKept(t *testing.T) { //nolint:paralleltest // it measures the 
 		return item{name: fmt.Sprintf("d%d", n), kind: tar.TypeDir, mode: 0o755, pax: map[string]string{"comment": note}}, n <= 100
 	}, func() { after = heap() })
 	limits := Limits{Bytes: 1 << 30, Entries: 1000, PathLength: 4000}
-	if _, err := unpack(t.Context(), t.TempDir(), layer, owners(t)["single"], limits, newBudget(limits.Bytes)); err != nil {
+	if _, err := unpack(t.Context(), t.TempDir(), layer, owners(t)["single"], nil, limits, newBudget(limits.Bytes)); err != nil {
 		t.Fatal(err)
 	}
 	if grown := int64(after) - int64(before); grown > 25<<20 {

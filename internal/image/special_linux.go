@@ -79,11 +79,8 @@ func (u *unpacker) fifo(base string, header *tar.Header) error {
 	if err := u.makeNode(base, unix.S_IFIFO|0o600); err != nil {
 		return err
 	}
-	if u.owner.Size > 1 {
-		uid, gid := u.owner.of(header.Uid, header.Gid)
-		if err := u.at.Lchown(base, uid, gid); err != nil {
-			return err
-		}
+	if err := u.own(base, header); err != nil {
+		return err
 	}
 	return u.at.Chmod(base, header.FileInfo().Mode().Perm())
 }

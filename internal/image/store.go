@@ -126,7 +126,7 @@ type record struct {
 // load reads what is there, and removes what a process that was killed has
 // left.
 func (s *Store) load() error {
-	if err := removeTree(s.path(tempName)); err != nil {
+	if err := s.config.Remove(s.path(tempName)); err != nil {
 		return err
 	}
 	if err := s.checkOwner(); err != nil {
@@ -166,7 +166,7 @@ func (s *Store) checkOwner() error {
 		return nil
 	}
 	for _, dir := range []string{imagesName, layersName} {
-		if err := removeTree(s.path(dir)); err != nil {
+		if err := s.config.Remove(s.path(dir)); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Store) loadLayers() error {
 		diff := v1.Hash{Algorithm: "sha256", Hex: entry.Name()}
 		n, err := readNote(s.layerPath(diff))
 		if checkHash(diff) != nil || err != nil {
-			if err := removeTree(s.path(layersName, entry.Name())); err != nil {
+			if err := s.config.Remove(s.path(layersName, entry.Name())); err != nil {
 				return err
 			}
 			continue
@@ -331,7 +331,7 @@ func (s *Store) temp() (string, error) { return os.MkdirTemp(s.path(tempName), "
 func (s *Store) remove(trash []string) error {
 	var all []error
 	for _, dir := range trash {
-		all = append(all, removeTree(dir))
+		all = append(all, s.config.Remove(dir))
 	}
 	return errors.Join(all...)
 }

@@ -72,6 +72,7 @@ type unpacker struct {
 	ctx    context.Context //nolint:containedctx // of the one call
 	root   *os.Root
 	owner  Owner
+	owned  *ownedList
 	limits Limits
 
 	budgets []*budget
@@ -110,15 +111,16 @@ func (u *unpacker) know(name string) (*directory, error) {
 
 // unpack writes a layer into an empty directory, and returns its size. After
 // an error part of it is there, and the size is what was taken from the budgets.
-// The stream is not read to its end.
-func unpack(ctx context.Context, dir string, stream io.Reader, owner Owner, limits Limits, budgets ...*budget) (size int64, err error) {
+// The stream is not read to its end. With subordinate ids the files are this
+// process's until they are given away as the list says.
+func unpack(ctx context.Context, dir string, stream io.Reader, owner Owner, owned *ownedList, limits Limits, budgets ...*budget) (size int64, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return 0, err
 	}
 	defer root.Close()
 	u := &unpacker{
-		ctx: ctx, root: root, owner: owner, limits: limits, budgets: budgets,
+		ctx: ctx, root: root, owner: owner, owned: owned, limits: limits, budgets: budgets,
 		dirs: map[string]*directory{".": {mode: 0o755}}, order: []string{"."},
 	}
 	defer u.leave()
@@ -352,7 +354,7 @@ func (u *unpacker) finishDir(name string, d *directory) error {
 			return err
 		}
 	}
-	if err := u.dress(dir, d.mode, d.uid, d.gid); err != nil {
+	if err := u.dress(dir, name, d.mode, d.uid, d.gid); err != nil {
 		return err
 	}
 	if !d.modified.IsZero() {

@@ -43,7 +43,7 @@ func unpackTest(t *testing.T, owner Owner, data []byte) (string, error) {
 			t.Error(err)
 		}
 	})
-	_, err := unpack(t.Context(), dir, bytes.NewReader(data), owner, unpackLimits, newBudget(unpackLimits.Bytes))
+	_, err := unpack(t.Context(), dir, bytes.NewReader(data), owner, nil, unpackLimits, newBudget(unpackLimits.Bytes))
 	return dir, err
 }
 
@@ -177,7 +177,7 @@ func TestHostile(t *testing.T) {
 				if err := os.Mkdir(dir, 0o700); err != nil {
 					t.Fatal(err)
 				}
-				_, err := unpack(t.Context(), dir, bytes.NewReader(tarOf(t, items...)), owner, unpackLimits, newBudget(1<<20))
+				_, err := unpack(t.Context(), dir, bytes.NewReader(tarOf(t, items...)), owner, nil, unpackLimits, newBudget(1<<20))
 				if !errors.Is(kindOf(err), ErrInvalidImage) {
 					t.Errorf("error %v", err)
 				}
@@ -257,7 +257,7 @@ func FuzzUnpack(f *testing.F) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		size, err := unpack(t.Context(), dir, bytes.NewReader(data), owners(t)["single"], unpackLimits, newBudget(1<<20))
+		size, err := unpack(t.Context(), dir, bytes.NewReader(data), owners(t)["single"], nil, unpackLimits, newBudget(1<<20))
 		if err == nil && size > 1<<20 {
 			t.Errorf("size %d", size)
 		}

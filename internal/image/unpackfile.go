@@ -47,10 +47,18 @@ func (u *unpacker) symlink(base string, header *tar.Header) error {
 	if err := u.at.Symlink(header.Linkname, base); err != nil {
 		return asInvalid(err)
 	}
+	return u.own(base, header)
+}
+
+// own gives what has no mode, or not yet, its owner.
+func (u *unpacker) own(base string, header *tar.Header) error {
 	if u.owner.Size == 1 {
 		return nil
 	}
 	uid, gid := u.owner.of(header.Uid, header.Gid)
+	if u.owner.SubUID > 0 {
+		return u.list(Owned{Name: path.Join(u.atName, base), UID: uid, GID: gid})
+	}
 	return u.at.Lchown(base, uid, gid)
 }
 
@@ -80,6 +88,9 @@ func (u *unpacker) link(name string, header *tar.Header) error {
 		return err
 	}
 	err = u.root.Link(target, name)
+	if err == nil && header.Uid+header.Gid != 0 {
+		err = u.own(base, header) // when the first name is another file's later
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return &problem{ErrInvalidImage, "it links to what it replaces"}
 	}
@@ -99,7 +110,7 @@ func (u *unpacker) file(base string, header *tar.Header, content io.Reader) erro
 		err = u.setXattrs(out, header)
 	}
 	if err == nil {
-		err = u.dress(out, header.FileInfo().Mode(), header.Uid, header.Gid)
+		err = u.dress(out, path.Join(u.atName, base), header.FileInfo().Mode(), header.Uid, header.Gid)
 	}
 	if err := errors.Join(err, out.Close()); err != nil {
 		return err
@@ -143,26 +154,52 @@ func (u *unpacker) copy(out io.Writer, content io.Reader) error {
 
 // dress gives an open file its owner and mode. The owner comes first: a change
 // of it takes bits off the mode.
-func (u *unpacker) dress(file *os.File, mode fs.FileMode, uid, gid int) error {
-	if u.owner.Size > 1 {
-		hostUID, hostGID := u.owner.of(uid, gid)
-		if err := file.Chown(hostUID, hostGID); err != nil {
-			return err
-		}
-	}
+func (u *unpacker) dress(file *os.File, name string, mode fs.FileMode, uid, gid int) error {
 	if !u.owner.has(uid, gid) {
 		mode &^= fs.ModeSetuid | fs.ModeSetgid // they would be another's
 	}
-	return file.Chmod(mode & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky))
+	mode &= fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+	uid, gid = u.owner.of(uid, gid)
+	switch {
+	case u.owner.Size == 1:
+	case u.owner.SubUID > 0:
+		if err := u.list(Owned{Name: name, UID: uid, GID: gid, Mode: lostMode(mode)}); err != nil {
+			return err
+		}
+	default:
+		if err := file.Chown(uid, gid); err != nil {
+			return err
+		}
+	}
+	return file.Chmod(mode)
 }
 
-// of returns what ids of an image are on this machine.
-func (o Owner) of(uid, gid int) (hostUID, hostGID int) {
+// lostMode is a mode, as chmod takes it, of which a change of the owner takes
+// bits away; or 0.
+func lostMode(mode fs.FileMode) uint32 {
+	bits := uint32(mode.Perm())
+	for from, to := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+		if mode&from != 0 {
+			bits |= to
+		}
+	}
+	if bits&0o6000 == 0 {
+		return 0
+	}
+	return bits
+}
+
+// of returns what ids of an image are on this machine, or in a sandbox if it is
+// not this process that gives files away.
+func (o Owner) of(uid, gid int) (outUID, outGID int) {
 	within := func(id int) int {
 		if id < 0 || id >= o.Size {
 			return min(nobodyID, o.Size-1)
 		}
 		return id
+	}
+	if o.SubUID > 0 {
+		return within(uid), within(gid)
 	}
 	return o.UID + within(uid), o.GID + within(gid)
 }

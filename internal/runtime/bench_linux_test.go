@@ -31,7 +31,7 @@ func (s spread) report(b *testing.B) {
 
 func benchNative(b *testing.B, withCgroups bool) *native {
 	b.Helper()
-	n, err := openNative(Config{Dir: filepath.Join(b.TempDir(), "boxes"), Logger: slog.New(slog.DiscardHandler)}, withCgroups)
+	n, err := openDetected(Config{Dir: filepath.Join(b.TempDir(), "boxes"), Logger: slog.New(slog.DiscardHandler)}, withCgroups)
 	if err != nil {
 		b.Skip(err)
 	}

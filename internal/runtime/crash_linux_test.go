@@ -264,7 +264,7 @@ func maskedProcHelper() error {
 	if err := unix.Mount("/dev/null", "/proc/version", "", unix.MS_BIND, ""); err != nil {
 		return err
 	}
-	n, err := openNative(helperConfig(), false)
+	n, err := openDetected(helperConfig(), false)
 	if err != nil {
 		return err
 	}

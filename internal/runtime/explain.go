@@ -63,8 +63,12 @@ func filtered(_ error, f facts) bool {
 // causes are looked through from the first one.
 var causes = []cause{
 	{
-		is(errNotRoot), "the server is an ordinary user, who is all users of a sandbox",
-		"run it as root, if sandboxes need users of their own",
+		is(errNotRoot), "the server is an ordinary user, who is root of its sandboxes",
+		"run it as root, if nobody in a sandbox may be a user of the machine",
+	},
+	{
+		is(errNoSubordinates), "the server is an ordinary user without others to give to sandboxes",
+		"install newuidmap and newgidmap (package uidmap or shadow-utils), and usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with numbers that /etc/subuid does not have yet",
 	},
 	{
 		is(errProcBound), "parts of /proc are covered, as in a container, and so the kernel refuses a new one",

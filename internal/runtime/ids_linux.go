@@ -17,6 +17,9 @@ import (
 // a range that nobody uses; for an ordinary user, that user.
 type idMap struct {
 	uid, gid, size int
+	// subUID and subGID are what ids 1 and up are, when they do not follow the
+	// first: subordinate ids of an ordinary user.
+	subUID, subGID int
 }
 
 // The range for a server that is root. It lies beyond what distributions
@@ -30,10 +33,19 @@ const (
 // ranged reports whether there is more than one id.
 func (m idMap) ranged() bool { return m.size > 1 }
 
+// subordinate reports whether ids 1 and up are the server's user's to give.
+func (m idMap) subordinate() bool { return m.subUID > 0 }
+
+// foreign reports whether root of a sandbox is another user than the server.
+func (m idMap) foreign() bool { return m.ranged() && !m.subordinate() }
+
 // detectIDs finds the ids that this process can give away.
 func detectIDs() (idMap, error) {
 	if os.Geteuid() != 0 {
-		return idMap{uid: os.Geteuid(), gid: os.Getegid(), size: 1}, nil
+		if ids, err := subordinateIDs(); err == nil {
+			return ids, nil
+		}
+		return oneID(), nil
 	}
 	uids, err := readExtents("/proc/self/uid_map")
 	if err != nil {
@@ -54,6 +66,9 @@ func detectIDs() (idMap, error) {
 	}
 	return idMap{}, errors.New("no user ids to give to sandboxes")
 }
+
+// oneID makes this process's user all users of a sandbox.
+func oneID() idMap { return idMap{uid: os.Geteuid(), gid: os.Getegid(), size: 1} }
 
 // extent is a line of /proc/self/uid_map.
 type extent struct{ inner, outer, size int64 }
@@ -101,7 +116,17 @@ func outerID(list []extent) (int64, bool) {
 	return 0, false
 }
 
-// apply makes a process start as root of a user namespace with these ids.
+// start starts this program as root of a user namespace with these ids.
+func (m idMap) start(p *program, args []string, attr *os.ProcAttr) (*os.Process, error) {
+	if m.subordinate() {
+		return m.startUnmapped(p, args, attr)
+	}
+	m.apply(attr.Sys)
+	return os.StartProcess(p.path, args, attr)
+}
+
+// apply makes a process start as root of a user namespace with ids that are
+// not subordinate.
 func (m idMap) apply(attr *syscall.SysProcAttr) {
 	attr.Cloneflags |= syscall.CLONE_NEWUSER
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: m.uid, Size: m.size}}
@@ -114,22 +139,30 @@ func (m idMap) apply(attr *syscall.SysProcAttr) {
 // /dev/stdout. It belongs to whoever made it, who is nobody to them.
 func (m idMap) lend(fd int, to *sandboxagent.User) {
 	var st unix.Stat_t
-	if !m.ranged() || unix.Fstat(fd, &st) != nil {
+	if !m.ranged() || unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO || int(st.Uid) != os.Geteuid() {
 		return
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) == os.Geteuid() {
-		uid, gid := m.uid, m.gid
-		if to != nil {
-			uid, gid = uid+int(to.UID), gid+int(to.GID)
-		}
-		_ = unix.Fchown(fd, uid, gid) // else they have to do without
+	// An error has them do without.
+	switch {
+	case m.foreign() && to == nil:
+		_ = unix.Fchown(fd, m.uid, m.gid)
+	case m.foreign():
+		_ = unix.Fchown(fd, m.uid+int(to.UID), m.gid+int(to.GID))
+	case to != nil && to.UID != 0:
+		// It has no name that others could open it by.
+		_ = unix.Fchmod(fd, 0o666)
 	}
 }
 
 // own gives a file to the root of sandboxes.
 func (m idMap) own(name string) error {
-	if !m.ranged() {
+	if !m.foreign() {
 		return nil
 	}
 	return os.Lchown(name, m.uid, m.gid)
+}
+
+// owner says whose files of sandboxes are.
+func (m idMap) owner() Owner {
+	return Owner{UID: m.uid, GID: m.gid, Size: m.size, SubUID: m.subUID, SubGID: m.subGID}
 }

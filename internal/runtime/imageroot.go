@@ -61,4 +61,7 @@ func (i *ImageRoot) checked() (*ImageRoot, error) {
 // this process's own.
 type Owner struct {
 	UID, GID, Size int
+	// SubUID and SubGID are what ids 1 and up are, unless 0. Only OwnFiles gives
+	// files to them.
+	SubUID, SubGID int `json:",omitempty"`
 }

@@ -13,7 +13,7 @@ import (
 // process to see them as they are.
 func ImageOwner() (Owner, error) {
 	ids, err := detectIDs()
-	return Owner{UID: ids.uid, GID: ids.gid, Size: ids.size}, err
+	return ids.owner(), err
 }
 
 // checkImage makes sure that a root can be made of an image here.

@@ -29,7 +29,7 @@ func pulled(t *testing.T, config v1.Config, layers ...[]imagetest.Entry) *ImageR
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := image.Open(image.Config{Dir: filepath.Join(t.TempDir(), "images"), Owner: image.Owner(owner)})
+	store, err := image.Open(image.Config{Dir: filepath.Join(t.TempDir(), "images"), Owner: image.Owner(owner), Own: OwnFiles, Remove: RemoveTree})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,13 +30,17 @@ const (
 	// IsolationRootless is IsolationNative by an ordinary user, who is the one
 	// user of the sandbox.
 	IsolationRootless Isolation = "native-rootless"
+	// IsolationSubordinate is IsolationNative by an ordinary user with
+	// subordinate ids: sandboxes have many users, of which root is the server's
+	// user, and the others are nobody on the host.
+	IsolationSubordinate Isolation = "native-subordinate"
 	// IsolationRoot is IsolationNative by root: sandboxes have many users, none
 	// of which is anybody on the host.
 	IsolationRoot Isolation = "native-root"
 )
 
 // Ladder are the steps, strongest first.
-var Ladder = []Isolation{IsolationRoot, IsolationRootless, IsolationProcBound, IsolationLandlock, IsolationProcess}
+var Ladder = []Isolation{IsolationRoot, IsolationSubordinate, IsolationRootless, IsolationProcBound, IsolationLandlock, IsolationProcess}
 
 // Strength orders isolations, from 1; unknown ones have 0. IsolationNative is
 // as strong as its weakest step.
@@ -130,11 +134,18 @@ func whyNot(want, have Isolation) error {
 	if want == IsolationRoot {
 		return errNotRoot
 	}
+	if want == IsolationSubordinate {
+		return whyNoSubordinates()
+	}
 	return nil
 }
 
-// errNotRoot is why sandboxes have one user.
-var errNotRoot = errors.New("the server is not root")
+var (
+	// errNotRoot is why the server's user is root of sandboxes.
+	errNotRoot = errors.New("the server is not root")
+	// errNoSubordinates is why that is their only user.
+	errNoSubordinates = errors.New("no subordinate ids")
+)
 
 // climb opens the strongest runtime that works, from the top down to the
 // minimum.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,17 +11,39 @@ import (
 )
 
 var modes = []mode{
-	{"native", func(cfg Config) (Runtime, error) { return asRuntime(openNative(cfg, true)) }},
-	{"native-search", func(cfg Config) (Runtime, error) { return asRuntime(openNative(cfg, false)) }},
+	{"native", func(cfg Config) (Runtime, error) { return openMode(cfg, detectIDs, true) }},
+	{"native-search", func(cfg Config) (Runtime, error) { return openMode(cfg, detectIDs, false) }},
+	{"native-rootless", func(cfg Config) (Runtime, error) { return openMode(cfg, onlyRootless, true) }},
 	{"landlock", newLandlock},
 	{"process", newProcess},
 }
 
-func asRuntime(n *native, err error) (Runtime, error) {
+func openMode(cfg Config, detect func() (idMap, error), withCgroups bool) (Runtime, error) {
+	ids, err := detect()
+	if err != nil {
+		return nil, err
+	}
+	n, err := openNative(cfg, ids, withCgroups)
 	if err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+func openDetected(cfg Config, withCgroups bool) (*native, error) {
+	ids, err := detectIDs()
+	if err != nil {
+		return nil, err
+	}
+	return openNative(cfg, ids, withCgroups)
+}
+
+// onlyRootless leaves it at one id for those who have more.
+func onlyRootless() (idMap, error) {
+	if ids, err := detectIDs(); err != nil || !ids.subordinate() {
+		return ids, fmt.Errorf("%w: it is the same as native here", ErrUnsupported)
+	}
+	return oneID(), nil
 }
 
 func hostHoldings(h *held) {

@@ -39,7 +39,11 @@ type native struct {
 
 // newNative returns the runtime if a trial sandbox works.
 func newNative(cfg Config) (Runtime, error) {
-	n, err := openNative(cfg, true)
+	ids, err := detectIDs()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	n, err := openNative(cfg, ids, true)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +51,12 @@ func newNative(cfg Config) (Runtime, error) {
 	return n, nil
 }
 
-func openNative(cfg Config, withCgroups bool) (*native, error) {
+func openNative(cfg Config, ids idMap, withCgroups bool) (*native, error) {
 	layers, err := openLayers(cfg)
 	if err != nil {
 		return nil, err
 	}
-	n := &native{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers}
+	n := &native{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers, ids: ids}
 	n.spares.n = n
 	err = n.detect(withCgroups)
 	if err == nil {
@@ -71,9 +75,6 @@ func openNative(cfg Config, withCgroups bool) (*native, error) {
 }
 
 func (n *native) detect(withCgroups bool) (err error) {
-	if n.ids, err = detectIDs(); err != nil {
-		return err
-	}
 	if n.program, err = openProgram(n.ids); err != nil {
 		return err
 	}
@@ -158,8 +159,10 @@ func (n *native) step() Isolation {
 	switch {
 	case !n.features.OwnProc:
 		return IsolationProcBound
-	case n.ids.ranged():
+	case n.ids.foreign():
 		return IsolationRoot
+	case n.ids.subordinate():
+		return IsolationSubordinate
 	}
 	return IsolationRootless
 }

@@ -278,7 +278,7 @@ func TestRestartFollowsNoLinks(t *testing.T) {
 // TestHandOver is what happens to volumes where ids cannot be mapped.
 func TestHandOver(t *testing.T) {
 	ids, err := detectIDs()
-	owned := err == nil && ids.ranged() // else there is nobody to give files to
+	owned := err == nil && ids.foreign() // else there is nobody to give files to
 	if !owned {
 		ids = idMap{uid: rangeStart, gid: rangeStart, size: rangeSize}
 	}

@@ -27,7 +27,7 @@ func openProgram(ids idMap) (*program, error) {
 		return nil, err
 	}
 	const others = 0o005
-	if !ids.ranged() || info.Mode().Perm()&others == others {
+	if !ids.foreign() || info.Mode().Perm()&others == others {
 		return p, nil
 	}
 	if p.copy, err = copyProgram(); err != nil {

@@ -2,15 +2,12 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent"
 	"github.com/langsandbox/sandbox-go/internal/sandboxagent/treecopy"
@@ -98,7 +95,7 @@ func merge(dirs []string, name, dir string) []part {
 
 // owner says whose the files of layers are.
 func (n *native) owner() Owner {
-	return Owner{UID: n.ids.uid, GID: n.ids.gid, Size: n.ids.size}
+	return n.ids.owner()
 }
 
 // fill makes the layer of a sandbox that begins with a snapshot, unless it has
@@ -183,12 +180,9 @@ func copyAttributes(to, from string) error {
 	return treecopy.Attributes(dst, src)
 }
 
-// maxReport bounds what a copying process says.
-const maxReport = 64 << 10
-
 // copyTree copies in a process of its own.
 func (n *native) copyTree(ctx context.Context, dst, src *os.File, o treecopy.Options) (treecopy.Stats, error) {
-	return n.copyFiles(ctx, sandboxagent.CopyTask{Copy: o}, src, dst)
+	return n.ids.do(ctx, n.program, sandboxagent.FileTask{Do: sandboxagent.DoCopy, Copy: o}, src, dst)
 }
 
 // measure returns the size of one directory of layers, the topmost first, as if
@@ -203,7 +197,7 @@ func (n *native) measure(ctx context.Context, dirs []string, name string, limit 
 		defer layer.Close()
 		layers = append(layers, layer)
 	}
-	return n.copyFiles(ctx, sandboxagent.CopyTask{Copy: treecopy.Options{Limit: limit}, Measure: len(layers)}, layers...)
+	return n.ids.do(ctx, n.program, sandboxagent.FileTask{Do: sandboxagent.DoMeasure, Copy: treecopy.Options{Limit: limit}, Layers: len(layers)}, layers...)
 }
 
 // measureAll measures both directories of layers.
@@ -216,51 +210,4 @@ func (n *native) measureAll(ctx context.Context, dirs []string, limit int64) (to
 		limit = total.Add(stats, limit)
 	}
 	return total, nil
-}
-
-// copyFiles does a task in a process that has the rights of a sandbox's root
-// over files, and none over those of the host.
-func (n *native) copyFiles(ctx context.Context, task sandboxagent.CopyTask, dirs ...*os.File) (stats treecopy.Stats, err error) {
-	if err := ctx.Err(); err != nil {
-		return stats, err
-	}
-	options, err := json.Marshal(task)
-	if err != nil {
-		return stats, err
-	}
-	stdin, alive, err := os.Pipe()
-	if err != nil {
-		return stats, err
-	}
-	defer alive.Close()
-	defer stdin.Close()
-	result, stdout, err := os.Pipe()
-	if err != nil {
-		return stats, err
-	}
-	defer result.Close()
-	defer stdout.Close()
-	attr := &syscall.SysProcAttr{Setsid: true}
-	n.ids.apply(attr)
-	process, err := os.StartProcess(n.program.path, []string{sandboxagent.Name, string(options)}, &os.ProcAttr{
-		Dir: "/", Env: []string{sandboxagent.CopyMarker},
-		Files: append([]*os.File{stdin, stdout, n.null}, dirs...), Sys: attr,
-	})
-	if err != nil {
-		return stats, fmt.Errorf("start copy: %w", err)
-	}
-	stdin.Close()
-	stdout.Close()
-	unhook := context.AfterFunc(ctx, func() { _ = process.Kill() })
-	defer unhook()
-	data, readErr := io.ReadAll(io.LimitReader(result, maxReport))
-	_, waitErr := process.Wait()
-	if err := ctx.Err(); err != nil {
-		return stats, err
-	}
-	var report sandboxagent.CopyReport
-	if err := json.Unmarshal(data, &report); err != nil {
-		return stats, errors.Join(errors.New("the copy broke off"), readErr, waitErr)
-	}
-	return report.Stats, report.Err()
 }

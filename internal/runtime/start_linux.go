@@ -93,7 +93,6 @@ func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error
 	if !spec.HostNetwork {
 		attr.Cloneflags |= syscall.CLONE_NEWNET
 	}
-	n.ids.apply(attr)
 	if n.cgroups != nil {
 		leaf, err := box.enterCgroup(n.cgroups)
 		if err != nil {
@@ -113,7 +112,7 @@ func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error
 		return nil, errors.Join(err, control.file.Close())
 	}
 	defer stderr.Close()
-	box.agent, err = os.StartProcess(n.program.path, []string{sandboxagent.Name}, &os.ProcAttr{
+	box.agent, err = n.ids.start(n.program, []string{sandboxagent.Name}, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{sandboxagent.Marker, agentThreads},
 		Files: []*os.File{n.null, n.null, stderr, theirs},

@@ -17,13 +17,13 @@ import (
 // it needs no way through directories that are not its own.
 type trees struct {
 	ids  idMap
-	user *os.File // the sandbox's user namespace, when ids are ranged
+	user *os.File // the sandbox's user namespace, when its root is another user
 	fds  []int
 }
 
 func newTrees(ids idMap, pid int) (*trees, error) {
 	t := &trees{ids: ids}
-	if !ids.ranged() {
+	if !ids.foreign() {
 		return t, nil
 	}
 	user, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/user")
@@ -43,7 +43,7 @@ func (t *trees) close() {
 
 // add returns how the agent gets to a directory.
 func (t *trees) add(dir string) (sandboxagent.Tree, error) {
-	if !t.ids.ranged() {
+	if !t.ids.foreign() {
 		return sandboxagent.Tree{Path: dir}, nil
 	}
 	if len(t.fds) == sandboxagent.MaxFDs {
@@ -75,7 +75,7 @@ func (t *trees) usr() (sandboxagent.Tree, error) { return t.add("/usr") }
 // volume adds a directory that sandboxes write to.
 func (t *trees) volume(dir string) (sandboxagent.Tree, error) {
 	tree, err := t.add(dir)
-	if err != nil || !t.ids.ranged() {
+	if err != nil || !t.ids.foreign() {
 		return tree, err
 	}
 	if err := t.mapLast(); err != nil {

@@ -3,7 +3,9 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"runtime"
 )
 
@@ -20,3 +22,10 @@ func newLandlock(Config) (Runtime, error) {
 func ImageOwner() (Owner, error) {
 	return Owner{}, fmt.Errorf("%w: images need Linux", ErrUnsupported)
 }
+
+// OwnFiles gives files of an image to users of sandboxes: there are none.
+func OwnFiles(context.Context, string, *os.File) error {
+	return fmt.Errorf("%w: images need Linux", ErrUnsupported)
+}
+
+func whyNoSubordinates() error { return errNoSubordinates }

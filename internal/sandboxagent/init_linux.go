@@ -22,8 +22,8 @@ func init() {
 	work := run
 	switch {
 	case slices.Contains(os.Environ(), Marker):
-	case slices.Contains(os.Environ(), CopyMarker):
-		work = copyFiles
+	case slices.Contains(os.Environ(), FileTaskMarker):
+		work = doFileTask
 	case slices.Contains(os.Environ(), KeeperMarker):
 		work = keep
 	case slices.Contains(os.Environ(), FenceMarker):
@@ -33,7 +33,11 @@ func init() {
 	default:
 		return
 	}
-	if err := work(); err != nil {
+	err := passGate()
+	if err == nil {
+		err = work()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, Name+":", err)
 		syscall.Exit(exitRefused)
 	}
