@@ -7,6 +7,7 @@ REDOCLY       ?= npx --yes @redocly/cli@2.77.0
 OASDIFF       ?= $(GO) run github.com/oasdiff/oasdiff@v1.35.0
 FUZZTIME      ?= 20s
 BENCHROUNDS   ?= 15
+TEST_USER     ?= nobody
 
 .DEFAULT_GOAL := help
 
@@ -21,6 +22,10 @@ test: ## Run all tests: unit, contract, end to end; race detector on, offline.
 .PHONY: test-static
 test-static: ## Run the tests of isolation in a program without C code, which has more of it.
 	CGO_ENABLED=0 $(GO) test -run='Attack|Agent|Isolation' ./internal/runtime
+
+.PHONY: test-user
+test-user: ## Run the tests of isolation as the ordinary user TEST_USER, from root.
+	GO=$(GO) ./.ci/as-user $(TEST_USER) internal/runtime
 
 .PHONY: interop
 interop: ## Run the official SDKs, from their registries, against the local server.
