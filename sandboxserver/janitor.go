@@ -28,7 +28,7 @@ func (e *engine) sweep() {
 	})
 	e.sweepDir("volumes", runtime.RemoveTree, func(name string) bool { return e.volumes.byID[name] == nil })
 	e.sweepDir("", os.Remove, func(name string) bool {
-		return strings.HasPrefix(name, signingKeyName+".") || strings.HasPrefix(name, spillName)
+		return strings.HasPrefix(name, signingKeyName+".") || strings.HasPrefix(name, newStateName) || strings.HasPrefix(name, spillName)
 	})
 }
 

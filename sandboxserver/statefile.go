@@ -14,10 +14,13 @@ import (
 
 	"go.etcd.io/bbolt"
 	boltErrors "go.etcd.io/bbolt/errors"
+
+	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 const (
 	stateName    = "state.db"
+	newStateName = stateName + ".new" // begins the names of those that are not whole
 	stateVersion = 1
 	// stateWait is for a server that was killed, and is not quite gone.
 	stateWait = 2 * time.Second
@@ -79,12 +82,26 @@ func openState(dir string) (*stateFile, error) {
 }
 
 // makeState makes a store without records, which has its name when it is whole.
-func makeState(dir, name string) error {
+// Others may do the same at the same time: the first that gives its one the
+// name wins.
+func makeState(dir, name string) (err error) {
 	if err := unusedDir(dir); err != nil {
+		if _, made := os.Stat(name); made == nil {
+			return nil // and used, by now
+		}
 		return err
 	}
-	temp := name + ".new"
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, err := os.CreateTemp(dir, newStateName+"*") // mode 0600
+	if err != nil {
+		return err
+	}
+	temp := file.Name()
+	defer func() {
+		if failed := os.Remove(temp); !errors.Is(failed, fs.ErrNotExist) {
+			err = errors.Join(err, failed)
+		}
+	}()
+	if err := file.Close(); err != nil {
 		return err
 	}
 	db, err := bbolt.Open(temp, 0o600, &bbolt.Options{Timeout: stateWait})
@@ -94,7 +111,14 @@ func makeState(dir, name string) error {
 	if err := errors.Join(db.Update(begin), db.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temp, name)
+	err = os.Link(temp, name)
+	switch _, made := os.Stat(name); {
+	case err == nil:
+		return runtime.Sync(dir) // the name, too
+	case made == nil:
+		return nil
+	}
+	return os.Rename(temp, name) // the file system has no links
 }
 
 // unusedDir refuses a directory that has files and no store: they would count

@@ -229,7 +229,7 @@ func TestLeftovers(t *testing.T) {
 	dir := b.killed()
 	left := []string{
 		"snapshots/none", "snapshots/none.partial", "snapshots/" + s.ID + ".partial", "volumes/none",
-		"output-123", signingKeyName + ".123",
+		"output-123", signingKeyName + ".123", newStateName, newStateName + "123",
 	}
 	for _, name := range append(left, "notes") {
 		name = filepath.Join(dir, name)
