@@ -94,7 +94,7 @@ func TestSnapshotLayersKilled(t *testing.T) {
 	v.run("three", "cat first second; echo 3 > third", "1\n2\n")
 	v.kill()
 	// What a kill leaves that comes between two steps of a removal.
-	for _, name := range []string{"orphan", "orphan2.gone"} {
+	for _, name := range []string{newID(), newID() + ".partial", newID() + ".gone"} {
 		err := os.MkdirAll(filepath.Join(files, name, "root"), 0o700)
 		for _, note := range []string{"layer.json", "gone"} {
 			err = errors.Join(err, os.WriteFile(filepath.Join(files, name, note), []byte("{}"), 0o600))

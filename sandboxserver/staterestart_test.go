@@ -228,10 +228,11 @@ func TestLeftovers(t *testing.T) {
 	v := decode[gen.Volume](t, b.want(201, "POST", "/volumes", `{"name":"v","size":"1Gi"}`))
 	dir := b.killed()
 	left := []string{
-		"snapshots/none", "snapshots/none.partial", "snapshots/" + s.ID + ".partial", "volumes/none",
+		"snapshots/" + newID(), "snapshots/" + newID() + ".partial", "snapshots/" + s.ID + ".partial", "volumes/" + newID(),
 		"output-123", signingKeyName + ".123", newStateName, newStateName + "123",
 	}
-	for _, name := range append(left, "notes") {
+	foreign := []string{"notes", "snapshots/notes", "volumes/notes", "snapshots/" + newID() + "x", "volumes/lost+found"}
+	for _, name := range append(left, foreign...) {
 		name = filepath.Join(dir, name)
 		err := os.Mkdir(name, 0o700)
 		if filepath.Dir(name) != dir {
@@ -241,13 +242,19 @@ func TestLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, name := range []string{"snapshots/" + newID(), "volumes/" + newID(), "output-9"} {
+		if err := os.Symlink(filepath.Join(dir, "notes"), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, name)
+	}
 	after := newBench(t, at(dir))
 	for _, name := range left {
-		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is left: %v", name, err)
 		}
 	}
-	for _, name := range []string{"notes", "snapshots/" + s.ID, "volumes/" + v.ID} {
+	for _, name := range append(foreign, "snapshots/"+s.ID, "volumes/"+v.ID, "volumes/notes/f") {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}
@@ -256,7 +263,7 @@ func TestLeftovers(t *testing.T) {
 	e := newEngine(Config{Logger: after.server.cfg.Logger}, nil, dir)
 	logTo(logged)(&e.cfg)
 	e.log = e.cfg.Logger
-	e.sweepDir("volumes", func(string) error { return os.ErrPermission }, func(string) bool { return true })
+	e.sweepDir("volumes", func(string) error { return os.ErrPermission }, func(name string) bool { return name == v.ID })
 	if len(logged) != 1 {
 		t.Errorf("%d lines", len(logged))
 	}

@@ -138,7 +138,7 @@ func (l *layers) over(dir string, info *layerInfo) (*base, error) {
 // over it.
 func (l *layers) removeSnapshot(dir string) error {
 	err := RemoveTree(dir + partial)
-	if _, missing := os.Lstat(filepath.Join(dir, infoName)); missing != nil {
+	if !isLayer(dir) {
 		return errors.Join(err, RemoveTree(dir))
 	}
 	if file, marked := os.OpenFile(filepath.Join(dir, goneName), os.O_CREATE|os.O_WRONLY, 0o600); marked != nil {
@@ -147,6 +147,23 @@ func (l *layers) removeSnapshot(dir string) error {
 		err = errors.Join(err, file.Close())
 	}
 	return errors.Join(err, l.sweep(filepath.Dir(dir)))
+}
+
+// isLayer reports whether something may lie over what a name stands for. That
+// is a directory which was whole, and nothing that leads elsewhere.
+func isLayer(dir string) bool {
+	at, err := os.Lstat(dir)
+	if err != nil || !at.IsDir() || passing(dir) {
+		return false
+	}
+	_, err = os.Lstat(filepath.Join(dir, infoName))
+	return err == nil
+}
+
+// passing reports whether a name is that of a directory which is not whole yet,
+// or not any more.
+func passing(name string) bool {
+	return strings.HasSuffix(name, partial) || strings.HasSuffix(name, swept)
 }
 
 // remove takes a sandbox's files away, removes them in the background, and
@@ -203,8 +220,8 @@ func (l *layers) unused(parent string) (dirs []string, err error) {
 	}
 	var marked []string
 	for _, entry := range entries {
-		if strings.HasSuffix(entry.Name(), partial) {
-			continue // that of a sandbox
+		if !entry.IsDir() || passing(entry.Name()) {
+			continue // what is being made is still a sandbox's
 		}
 		dir := filepath.Join(parent, entry.Name())
 		if _, err := os.Lstat(filepath.Join(dir, goneName)); err == nil {
@@ -251,6 +268,9 @@ func (l *layers) usedBySandboxes(parent string) (map[string]bool, error) {
 		return nil, err
 	}
 	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue
+		}
 		b, err := l.base(entry.Name())
 		if err != nil {
 			return nil, err

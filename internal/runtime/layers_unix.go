@@ -107,8 +107,11 @@ func (l *layers) clear() error {
 		errs = append(errs, err)
 	}
 	for _, entry := range entries {
-		if !l.keeps(entry.Name()) {
-			errs = append(errs, l.removeBy(RemoveTree, entry.Name()))
+		switch name := entry.Name(); {
+		case !entry.IsDir(): // also one that leads elsewhere
+			errs = append(errs, os.Remove(l.path(name)))
+		case !l.keeps(name):
+			errs = append(errs, l.removeBy(RemoveTree, name))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
