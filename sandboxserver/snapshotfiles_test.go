@@ -6,7 +6,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -128,4 +130,31 @@ func TestSnapshotFiles(t *testing.T) {
 			b.t.Errorf("%+v", small)
 		}
 	})
+}
+
+// TestSnapshotFilesGoLast: a snapshot has its files as long as it has a record.
+func TestSnapshotFilesGoLast(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, at(t.TempDir()))
+	b.box(map[string]any{"name": "x"})
+	s := b.captured("x", map[string]any{"name": "s"})
+	dir, r := b.server.engine.snapshotDir(s.ID), b.server.engine.records
+	written := make(chan error, 1)
+	r.mu.Lock()
+	r.write = func(changes ...change) error {
+		if slices.ContainsFunc(changes, func(c change) bool { return c.id == s.ID && c.data == nil }) {
+			var err error
+			for began := time.Now(); err == nil && time.Since(began) < 50*time.Millisecond; { // a disk may take that long
+				_, err = os.Stat(dir)
+			}
+			written <- err
+		}
+		return r.file.write(changes...)
+	}
+	r.mu.Unlock()
+	b.want(204, "DELETE", "/snapshots/"+s.ID, nil)
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+	eventually(t, "its files are gone", func() bool { _, err := os.Stat(dir); return os.IsNotExist(err) })
 }

@@ -236,7 +236,10 @@ func (e *engine) deleteSnapshot(ref string) error {
 		s.held = nil
 		e.tasks.Go(func() { release(held) })
 		if s.sourceID != "" {
-			e.begin(s.last, func() error { return e.reclaim(s.id) })
+			e.begin(s.last, func() error {
+				e.saveQuietly() // as for a sandbox
+				return e.reclaim(s.id)
+			})
 		}
 		return nil
 	})
