@@ -20,7 +20,24 @@ type reason struct {
 // reasons are all members that no case calls. Whatever a client offers is
 // called by a case or stands here: see uncalled.
 func reasons() []reason {
-	return nil
+	const python, javascript = "py1 py2", "js1 js2"
+	return []reason{
+		{"py1", "*.from_dict", "makes what other members return of an answer, which cases do by those"},
+		{"py2", "*.from_dict RunConfig.to_payload", "makes what other members return or send, which cases do by those"},
+		{javascript, "Sandbox.requireDataplaneUrl", "private: checks for the client itself"},
+		{"js2", "SandboxClient.getApiKey SandboxClient.getDefaultHeaders", "private: tells other classes of the client"},
+		{"js2", "SandboxTokenVerifier.key SandboxTokenVerifier.refresh SandboxTokenVerifier.verify", "private: what the two verifications share"},
+		{"js2", "SandboxClient.?nodejs.util.inspect.custom?", "called by Node.js as a case inspects a client"},
+		{"js1", "LangSmithValidationError", "out of reach: the client fails as it reads the body of a 422 twice"},
+		{"js2", "LangSmithResourceInUseError LangSmithResourceAlreadyExistsError", "exported, and never thrown by the client"},
+		{"py2", "ResourceInUseError ResourceAlreadyExistsError", "exported, and never raised by the client"},
+		{"js2", "LangSmithSandboxServerReloadError", "caught by the client itself, which reattaches"},
+		{python, "SandboxServerReloadError", "caught by the client itself, which reattaches"},
+		{python, "TunnelPortNotAllowedError TunnelConnectionRefusedError TunnelUnsupportedVersionError", "exported, and never raised: the client writes to its log instead"},
+		{python, "TunnelError", "raised in a thread of the tunnel, and only written to its log"},
+		{"py2", "*Resource.with_raw_response *Resource.with_streaming_response", "the same requests, with the answer undecoded: of all that is generated"},
+		{"py2", "SandboxCallback SandboxCallbackIdentity SandboxCallbackRequest", "made of a callback that is signed, which those of the local server are not"},
+	}
 }
 
 // members holds what a client offers to what the cases of it called.
@@ -29,12 +46,15 @@ func members(t *testing.T, p program, result outcome) {
 	if len(result.members) == 0 {
 		t.Errorf("%s %s did not say what it offers", p.client, p.version)
 	}
+	if result.absent {
+		return // the cases that were not run might
+	}
 	calls := result.calls()
 	for _, m := range result.members {
 		why := uncalled(p.dir, m)
 		switch {
 		case calls[m] == "" && why == "":
-			t.Logf("%s %s: no case calls %s, and no reason is given", p.client, p.version, m)
+			t.Errorf("%s %s: no case calls %s, and no reason is given", p.client, p.version, m)
 		case calls[m] != "" && why != "":
 			t.Errorf("%s %s: %q calls %s, which stands among those that no case calls", p.client, p.version, calls[m], m)
 		}
@@ -103,7 +123,7 @@ func renderMembers(out *strings.Builder, results map[string]outcome) {
 		for _, m := range result.members {
 			name := calls[m]
 			if name == "" {
-				name = strings.TrimSuffix("none: "+uncalled(p.dir, m), ": ")
+				name = "none: " + uncalled(p.dir, m)
 			}
 			fmt.Fprintf(out, "| `%s` | %s |\n", m, name)
 		}

@@ -11,38 +11,71 @@ net.Socket.prototype.connect = function (...args) {
   if (!(host === "localhost" || host === "::1" || host.endsWith(".localhost") || host.startsWith("127."))) {
     throw new Error(`a case reached for ${host}, which is not this machine`);
   }
+  if (host.endsWith(".localhost")) options.host = "127.0.0.1"; // as in browsers; resolvers may not know
   return connect.apply(this, args);
 };
 
 export const endpoint = process.env.INTEROP_ENDPOINT;
 export const small = process.env.INTEROP_SMALL_ENDPOINT;
+export const images = process.env.INTEROP_IMAGES_ENDPOINT;
+export const registry = process.env.INTEROP_REGISTRY;
+export const full = { endpoint: process.env.INTEROP_FULL_ENDPOINT, image: process.env.INTEROP_FULL_IMAGE };
+export const site = process.env.INTEROP_SITE;
+export const secureSite = process.env.INTEROP_SECURE_SITE;
 export const apiKey = process.env.INTEROP_API_KEY;
+export const away = "http://127.0.0.1:9"; // where nothing listens
+
+// What a case needs that machines without isolation have not.
+export const native = { needs: "INTEROP_IMAGES_ENDPOINT" };
+
+let number = 0;
+
+// A name that nothing else has.
+export const unique = (what) => `js-${what}-${process.pid}-${++number}`;
+
+// Runs a body, and then all that undoes what it has made, last first.
+export async function undoing(body) {
+  const undo = [];
+  try {
+    await body((step) => undo.push(step));
+  } finally {
+    for (const step of undo.reverse()) await step();
+  }
+}
 
 // Resets every connection between this program and the server.
 export async function drop() {
   const answer = await fetch(process.env.INTEROP_DROP, { method: "POST" });
   if (!answer.ok) throw new Error(`drop: ${answer.status}`);
+  // The connections that are kept for other requests have to hear of it.
+  for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
 }
 
-export async function test(feature, name, body) {
+// Runs a case, at once. It is given what registers a step that undoes one of its own.
+export async function test(feature, name, body, { needs } = {}) {
   const line = { feature, case: name, ok: true, error: "" };
+  if (needs && !process.env[needs]) {
+    process.stdout.write(JSON.stringify({ ...line, ok: false, absent: true }) + "\n");
+    return;
+  }
+  const began = Date.now();
   taken();
   let timer;
   try {
     await Promise.race([
-      body(),
+      undoing(body),
       new Promise((_, reject) => {
         timer = setTimeout(() => reject(new Error("not done after 60 s")), 60_000);
       }),
     ]);
   } catch (error) {
     line.ok = false;
-    line.error = `${error?.name}: ${error?.message}`;
-    if (process.env.INTEROP_TRACE) console.error(error);
+    line.error = `${error?.name}: ${error?.message}` + (error?.cause ? ` (${error.cause.message})` : "");
+    console.error(`${feature}, ${name}:`, error);
   } finally {
     clearTimeout(timer);
   }
-  process.stdout.write(JSON.stringify({ ...line, calls: taken() }) + "\n");
+  process.stdout.write(JSON.stringify({ ...line, seconds: (Date.now() - began) / 1000, calls: taken() }) + "\n");
 }
 
 // Says what the client offers, and ends the program.

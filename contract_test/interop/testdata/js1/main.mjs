@@ -1,55 +1,96 @@
 import * as official from "langsmith/experimental/sandbox";
-import { apiKey, done, endpoint, equal, small, test, text, throws } from "../case.mjs";
+import { apiKey, away, done, endpoint, equal, full, images, native, small, test, text, throws, unique } from "../case.mjs";
 import { record } from "../record.mjs";
 
 const sdk = record(official);
-
 const config = { apiEndpoint: endpoint, apiKey, maxRetries: 0 };
 const client = new sdk.SandboxClient(config);
 
-await test("templates", "create, get, list, rename", async () => {
-  const made = await client.createTemplate("j1-a", { image: "python:3.12", cpu: "500m", memory: "512Mi" });
-  equal([made.name, made.image], ["j1-a", "python:3.12"]);
-  equal((await client.getTemplate("j1-a")).id, made.id);
-  equal((await client.updateTemplate("j1-a", { newName: "j1" })).name, "j1");
-  equal((await client.listTemplates()).map((t) => t.name).includes("j1"), true);
-});
+async function template(undo, options = { image: "host" }, of = client) {
+  const name = unique("template");
+  await of.createTemplate(name, options);
+  undo(() => of.deleteTemplate(name));
+  return name;
+}
 
+async function volume(undo) {
+  const name = unique("volume");
+  await client.createVolume(name, { size: "1Gi" });
+  undo(() => client.deleteVolume(name));
+  return name;
+}
+
+// A case with a sandbox of its own.
+const boxed = (feature, name, body) =>
+  test(feature, name, async (undo) => {
+    const of = await template(undo);
+    const box = await client.createSandbox(of);
+    undo(() => box.delete());
+    await body(box, of, undo);
+  });
+
+await test("templates", "create, get, list, rename, delete", async () => {
+  const [name, renamed] = [unique("template"), unique("template")];
+  const made = await client.createTemplate(name, { image: "python:3.12", cpu: "500m", memory: "512Mi" });
+  equal([made.name, made.image], [name, "python:3.12"]);
+  equal((await client.getTemplate(name)).id, made.id);
+  equal((await client.updateTemplate(name, { newName: renamed })).name, renamed);
+  equal((await client.listTemplates()).map((t) => t.name).includes(renamed), true);
+  await client.deleteTemplate(renamed);
+  await throws(sdk.LangSmithResourceNotFoundError, () => client.getTemplate(renamed));
+});
 await test("volumes", "create, get, resize, rename, list, delete", async () => {
-  equal((await client.createVolume("j1-vol", { size: "1Gi" })).name, "j1-vol");
-  equal((await client.updateVolume("j1-vol", { newName: "j1-vol2", size: "2Gi" })).size, "2Gi");
-  equal((await client.getVolume("j1-vol2")).size, "2Gi");
-  equal((await client.listVolumes()).map((v) => v.name).includes("j1-vol2"), true);
-  await client.deleteVolume("j1-vol2");
+  const [name, renamed] = [unique("volume"), unique("volume")];
+  equal((await client.createVolume(name, { size: "1Gi" })).name, name);
+  equal((await client.updateVolume(name, { newName: renamed, size: "2Gi" })).size, "2Gi");
+  equal((await client.getVolume(renamed)).size, "2Gi");
+  equal((await client.listVolumes()).map((v) => v.name).includes(renamed), true);
+  await client.deleteVolume(renamed);
+  await throws(sdk.LangSmithResourceNotFoundError, () => client.getVolume(renamed));
+});
+await test("volumes", "mounted: what one sandbox writes, the next one reads", async (undo) => {
+  const name = await volume(undo);
+  const mounted = await template(undo, { image: "host", volumeMounts: [{ volume_name: name, mount_path: "/data" }] });
+  const one = await client.createSandbox(mounted);
+  await one.write("/data/kept", "kept");
+  await one.delete();
+  const two = await client.createSandbox(mounted);
+  undo(() => two.delete());
+  equal((await two.run("cat /data/kept")).stdout, "kept");
+});
+await test("pools", "create, get, scale, list, use, delete", async (undo) => {
+  const [name, of] = [unique("pool"), await template(undo)];
+  equal((await client.createPool(name, { templateName: of, replicas: 1 })).replicas, 1);
+  const box = await client.createSandbox(of);
+  undo(() => box.delete());
+  equal((await box.run("echo out")).stdout, "out\n");
+  equal((await client.updatePool(name, { replicas: 0 })).replicas, 0);
+  equal((await client.getPool(name)).template_name, of);
+  equal((await client.listPools()).map((p) => p.name).includes(name), true);
+  await client.deletePool(name);
+  await throws(sdk.LangSmithResourceNotFoundError, () => client.getPool(name));
 });
 
-await test("pools", "create, get, scale, list, delete", async () => {
-  equal((await client.createPool("j1-pool", { templateName: "j1", replicas: 1 })).replicas, 1);
-  equal((await client.updatePool("j1-pool", { replicas: 0 })).replicas, 0);
-  equal((await client.getPool("j1-pool")).template_name, "j1");
-  equal((await client.listPools()).map((p) => p.name).includes("j1-pool"), true);
-  await client.deletePool("j1-pool");
+await boxed("sandboxes", "get, list, status, wait, rename", async (box) => {
+  const renamed = unique("renamed");
+  equal((await client.getSandbox(box.name)).id, box.id);
+  equal((await client.getSandboxStatus(box.name)).status, "ready");
+  equal((await client.waitForSandbox(box.name)).name, box.name);
+  equal((await client.updateSandbox(box.name, renamed)).name, renamed);
+  equal((await client.updateSandbox(renamed, box.name)).name, box.name);
+  equal((await client.listSandboxes()).map((b) => b.name).includes(box.name), true);
 });
-
-const box = await client.createSandbox("j1", { name: "j1-box" });
-await test("sandboxes", "get, list, status, wait, rename", async () => {
-  equal((await client.getSandbox("j1-box")).id, box.id);
-  equal((await client.getSandboxStatus("j1-box")).status, "ready");
-  equal((await client.waitForSandbox("j1-box")).name, "j1-box");
-  equal((await client.updateSandbox("j1-box", "j1-other")).name, "j1-other");
-  equal((await client.updateSandbox("j1-other", "j1-box")).name, "j1-box");
-  equal((await client.listSandboxes()).map((b) => b.name).includes("j1-box"), true);
-});
-await test("sandboxes", "create without waiting", async () => {
-  const later = await client.createSandbox("j1", { name: "j1-later", waitForReady: false });
+await test("sandboxes", "create without waiting, wait, delete", async (undo) => {
+  const later = await client.createSandbox(await template(undo), { name: unique("later"), waitForReady: false });
   equal((await client.waitForSandbox(later.name)).status, "ready");
-  await later.delete();
+  await client.deleteSandbox(later.name);
+  await throws(sdk.LangSmithResourceNotFoundError, () => client.getSandbox(later.name));
 });
-await test("commands", "run with environment and directory", async () => {
+await boxed("commands", "run with environment and directory", async (box) => {
   const r = await box.run("echo $A; pwd; echo oops >&2; exit 3", { env: { A: "é" }, cwd: "/tmp" });
   equal([r.stdout, r.stderr, r.exit_code], ["é\n/tmp\n", "oops\n", 3]);
 });
-await test("files", "write and read text and bytes", async () => {
+await boxed("files", "write and read text and bytes", async (box) => {
   const bytes = new Uint8Array(256).map((_, i) => i);
   await box.write("/tmp/deep/er/bytes", bytes);
   equal(Array.from(await box.read("/tmp/deep/er/bytes")), Array.from(bytes));
@@ -62,17 +103,24 @@ await test("errors", "authentication", () =>
     new sdk.SandboxClient({ ...config, apiKey: "wrong" }).listTemplates()));
 // This client has an error for it, but only for answers of a server.
 await test("errors", "a server that cannot be reached is fetch's own error", () =>
-  throws(TypeError, () =>
-    new sdk.SandboxClient({ ...config, apiEndpoint: "http://127.0.0.1:9" }).createSandbox("j1")));
-await test("errors", "not ready: a stopped sandbox", async () => {
-  await client.createSandbox("j1", { name: "j1-stopped" });
-  const stopped = await client.getSandbox("j1-stopped");
-  const answer = await fetch(`${endpoint}/boxes/j1-stopped/stop`, { method: "POST", headers: { "X-Api-Key": apiKey } });
-  equal(answer.ok, true);
+  throws(TypeError, () => new sdk.SandboxClient({ ...config, apiEndpoint: away }).createSandbox("x")));
+await test("errors", "an endpoint that is none", () =>
+  throws(sdk.LangSmithSandboxAPIError, () =>
+    new sdk.SandboxClient({ ...config, apiEndpoint: endpoint + "/none" }).listSandboxes()));
+await test("errors", "any: the class that all errors are of", () =>
+  throws(sdk.LangSmithSandboxError, () => client.getSandbox("none")));
+await boxed("errors", "not ready: a stopped sandbox", async (box) => {
+  await stop(box.name);
+  const stopped = await client.getSandbox(box.name);
   await throws(sdk.LangSmithSandboxNotReadyError, () => stopped.run("true"));
-  await stopped.delete();
 });
-await test("errors", "not found: template, sandbox, pool, volume, file", async () => {
+await boxed("errors", "timeout: waiting for a stopped sandbox", async (box) => {
+  await stop(box.name);
+  const error = await throws(sdk.LangSmithResourceTimeoutError, () =>
+    client.waitForSandbox(box.name, { timeout: 1, pollInterval: 0.2 }));
+  equal([error.resourceType, error.lastStatus], ["sandbox", "stopped"]);
+});
+await boxed("errors", "not found: template, sandbox, pool, volume, file", async (box) => {
   const calls = {
     template: () => client.getTemplate("none"), sandbox: () => client.getSandbox("none"),
     pool: () => client.getPool("none"), volume: () => client.getVolume("none"),
@@ -84,55 +132,80 @@ await test("errors", "not found: template, sandbox, pool, volume, file", async (
 });
 await test("errors", "pool of no template", async () => {
   const error = await throws(sdk.LangSmithResourceNotFoundError, () =>
-    client.createPool("j1-none", { templateName: "none", replicas: 1 }));
+    client.createPool(unique("pool"), { templateName: "none", replicas: 1 }));
   equal(error.resourceType, "template");
 });
-await test("errors", "in use", () =>
-  throws(sdk.LangSmithResourceInUseError, async () => {
-    await client.createVolume("j1-used", { size: "1Gi" });
-    await client.createTemplate("j1-user", {
-      image: "x", volumeMounts: [{ volume_name: "j1-used", mount_path: "/data" }],
-    });
-    await client.deleteVolume("j1-used");
-  }));
-await test("errors", "refused: pool of a template with volumes", () =>
-  throws(sdk.LangSmithSandboxError, () =>
-    client.createPool("j1-bad", { templateName: "j1-user", replicas: 1 })));
-await test("errors", "already exists", () =>
-  throws(sdk.LangSmithResourceAlreadyExistsError, async () => {
-    await client.createPool("j1-twice", { templateName: "j1", replicas: 1 });
-    await client.createPool("j1-twice", { templateName: "j1", replicas: 1 });
-  }));
-await test("errors", "name conflict", () =>
-  throws(sdk.LangSmithResourceNameConflictError, () => client.updateTemplate("j1-user", { newName: "j1" })));
+// What the server answers, this client would name its own class by, and does not.
+await test("errors", "in use, and refused: pool of a template with volumes", async (undo) => {
+  const used = await volume(undo);
+  const user = await template(undo, { image: "x", volumeMounts: [{ volume_name: used, mount_path: "/data" }] });
+  await throws(sdk.LangSmithResourceInUseError, () => client.deleteVolume(used));
+  await throws(sdk.LangSmithSandboxError, () => client.createPool(unique("pool"), { templateName: user, replicas: 1 }));
+});
+await test("errors", "already exists", async (undo) => {
+  const [name, of] = [unique("pool"), await template(undo)];
+  await client.createPool(name, { templateName: of, replicas: 1 });
+  undo(() => client.deletePool(name));
+  await throws(sdk.LangSmithResourceAlreadyExistsError, () =>
+    client.createPool(name, { templateName: of, replicas: 1 }));
+});
+await test("errors", "name conflict", async (undo) => {
+  const [one, two] = [await template(undo), await template(undo)];
+  await throws(sdk.LangSmithResourceNameConflictError, () => client.updateTemplate(one, { newName: two }));
+});
 // This client reads the body of a 422 twice, and fails at that: its
 // LangSmithValidationError is out of reach, whatever the server says.
 await test("errors", "validation fails in the client, which reads the answer twice", async () => {
-  const error = await throws(TypeError, () => client.createVolume("j1-bad", { size: "much" }));
+  const error = await throws(TypeError, () => client.createVolume(unique("bad"), { size: "much" }));
   equal(error.message, "Response.clone: Body has already been consumed.");
 });
-await test("errors", "quota", async () => {
+await test("errors", "quota", async (undo) => {
   const tight = new sdk.SandboxClient({ ...config, apiEndpoint: small });
-  await tight.createTemplate("q", { image: "x" });
-  await tight.createSandbox("q");
-  const error = await throws(sdk.LangSmithQuotaExceededError, () => tight.createSandbox("q"));
+  const of = await template(undo, { image: "x" }, tight);
+  const box = await tight.createSandbox(of);
+  undo(() => box.delete());
+  const error = await throws(sdk.LangSmithQuotaExceededError, () => tight.createSandbox(of));
   equal(error.quotaType, "sandbox_count");
 });
+await test("errors", "creation: a template of an image that cannot be had", async (undo) => {
+  const puller = new sdk.SandboxClient({ ...config, apiEndpoint: images });
+  const of = await template(undo, { image: "127.0.0.1:9/none:latest" }, puller);
+  const later = await puller.createSandbox(of, { waitForReady: false });
+  undo(() => later.delete());
+  await throws(sdk.LangSmithResourceCreationError, () => puller.waitForSandbox(later.name, { pollInterval: 0.1 }));
+  // For a creation that waits, the answer is a 422: see above.
+  await throws(TypeError, () => puller.createSandbox(of));
+}, native);
+await test("errors", "creation: an image that the machine has no room for", async (undo) => {
+  const crowded = new sdk.SandboxClient({ ...config, apiEndpoint: full.endpoint });
+  const of = await template(undo, { image: full.image }, crowded);
+  const error = await throws(sdk.LangSmithSandboxCreationError, () => crowded.createSandbox(of));
+  equal(error.errorType, "Unschedulable");
+}, native);
+// To this client whatever answers at its data plane is the sandbox.
+await boxed("errors", "connection: a port of a sandbox on which nothing listens", async (box) => {
+  const shared = await post(`${endpoint}/boxes/${box.name}/service-url`, { port: 8001, access: "restricted" });
+  const there = new sdk.Sandbox({ name: box.name, dataplane_url: shared.service_url, status: "ready" }, client);
+  await throws(sdk.LangSmithSandboxConnectionError, () => there.run("true"));
+});
 await test("errors", "no data plane", () =>
-  throws(sdk.LangSmithDataplaneNotConfiguredError, () =>
-    new sdk.Sandbox({ name: "x" }, client).run("true")));
-await test("errors", "operation: read of a directory, write below a file", async () => {
+  throws(sdk.LangSmithDataplaneNotConfiguredError, () => new sdk.Sandbox({ name: "x" }, client).run("true")));
+await boxed("errors", "operation: read of a directory, write below a file", async (box) => {
+  await box.write("/tmp/plain", "x");
   await throws(sdk.LangSmithSandboxOperationError, () => box.read("/tmp"));
-  await throws(sdk.LangSmithSandboxOperationError, () => box.write("/tmp/text/below", "x"));
-});
-await test("sandboxes", "delete", async () => {
-  await box.delete();
-  await throws(sdk.LangSmithResourceNotFoundError, () => client.getSandbox("j1-box"));
-});
-await test("templates", "delete", async () => {
-  await client.deletePool("j1-twice");
-  await client.deleteTemplate("j1-user");
-  await client.deleteVolume("j1-used");
-  await client.deleteTemplate("j1");
+  await throws(sdk.LangSmithSandboxOperationError, () => box.write("/tmp/plain/below", "x"));
 });
 done();
+
+// The API has it, this client has not.
+function stop(name) {
+  return post(`${endpoint}/boxes/${name}/stop`, {});
+}
+
+async function post(url, body) {
+  const headers = { "X-Api-Key": apiKey, "Content-Type": "application/json" };
+  const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+  equal(answer.ok, true);
+  const said = await answer.text();
+  return said && JSON.parse(said);
+}
