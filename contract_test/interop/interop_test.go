@@ -41,6 +41,7 @@ func programs() []program {
 type line struct {
 	Feature string `json:"feature"`
 	Case    string `json:"case"`
+	Kind    string `json:"kind"` // of two clients that a package has: sync or async
 	OK      bool   `json:"ok"`
 	Error   string `json:"error"`
 	Absent  bool   `json:"absent"` // it was not run: this machine has not what it needs
@@ -134,12 +135,12 @@ func run(t *testing.T, p program, cmd *exec.Cmd) outcome {
 		result.lines = append(result.lines, l)
 		switch {
 		case l.Absent:
-			fmt.Fprintf(os.Stderr, "!!! INTEROP: NOT RUN HERE for %s %s: %s, %s\n", p.client, p.version, l.Feature, l.Case)
+			fmt.Fprintf(os.Stderr, "!!! INTEROP: NOT RUN HERE for %s %s: %s, %s %s\n", p.client, p.version, l.Feature, l.Case, l.Kind)
 			result.absent = true
 		case l.OK:
-			t.Logf("%4.1f s: %s, %s", l.Seconds, l.Feature, l.Case)
+			t.Logf("%4.1f s: %s, %s %s", l.Seconds, l.Feature, l.Case, l.Kind)
 		default:
-			t.Errorf("%s, %s: %s", l.Feature, l.Case, l.Error)
+			t.Errorf("%s, %s %s: %s", l.Feature, l.Case, l.Kind, l.Error)
 		}
 	}
 	if len(result.lines) == 0 || result.members == nil {

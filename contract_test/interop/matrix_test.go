@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -19,9 +20,10 @@ const matrixFile = "../../docs/compatibility.md"
 const matrixHead = `# What the official SDKs do with the local server
 
 Written by ` + "`make interop`" + `, which runs the official ` + "`langsmith`" + ` packages, unmodified and
-pinned by lock files, against ` + "`sandbox serve`" + `. Every case that stands here passes; an
-empty cell is a case that the client was not tried with. What the server refuses is
-a case, too, which says so.
+pinned by lock files, against ` + "`sandbox serve`" + `. Every case that stands here passes, with
+the synchronous and the asynchronous client where a package has both; an empty cell
+is a case that the client was not tried with. What the server refuses is a case, too,
+which says so.
 
 What the clients do whatever the server says:
 
@@ -118,12 +120,13 @@ func rows(results map[string]outcome) []line {
 	return all
 }
 
+// cell says that a program has passed a case, and with which of its clients.
 func cell(lines []line, row line) string {
+	var kinds []string
 	for _, l := range lines {
-		if l.Feature != row.Feature || l.Case != row.Case {
-			continue
+		if l.Feature == row.Feature && l.Case == row.Case {
+			kinds = append(kinds, cmp.Or(l.Kind, "yes"))
 		}
-		return "yes" // as it has not failed
 	}
-	return ""
+	return strings.Join(kinds, ", ")
 }

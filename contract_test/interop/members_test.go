@@ -34,7 +34,6 @@ func reasons() []reason {
 		{"js2", "LangSmithSandboxServerReloadError", "caught by the client itself, which reattaches"},
 		{python, "SandboxServerReloadError", "caught by the client itself, which reattaches"},
 		{python, "TunnelPortNotAllowedError TunnelConnectionRefusedError TunnelUnsupportedVersionError", "exported, and never raised: the client writes to its log instead"},
-		{python, "TunnelError", "raised in a thread of the tunnel, and only written to its log"},
 		{"py2", "*Resource.with_raw_response *Resource.with_streaming_response", "the same requests, with the answer undecoded: of all that is generated"},
 		{"py2", "SandboxCallback SandboxCallbackIdentity SandboxCallbackRequest", "made of a callback that is signed, which those of the local server are not"},
 	}

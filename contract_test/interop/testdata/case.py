@@ -105,7 +105,8 @@ class Kit:
     def case(self, feature, case, needs="", **config):
         """Run a function of a client as a case, at once."""
         def run(body):
-            self._run({"feature": feature, "case": ("async: " if self.asynchronous else "") + case}, needs, body, config)
+            kind = "async" if self.asynchronous else "sync"
+            self._run({"feature": feature, "case": case, "kind": kind}, needs, body, config)
         return run
 
     def boxed(self, feature, case, needs="", config=None, **options):

@@ -16,16 +16,22 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
     do_GET = do_POST = answer
     def log_message(self, *args): pass
-server = http.server.HTTPServer(("127.0.0.1", 8000), Echo)
-print("serving", flush=True)
+server = http.server.HTTPServer(("127.0.0.1", 0), Echo)
+print("serving", server.server_port, flush=True)
 server.serve_forever()
 `;
 
-// A server in a sandbox, on port 8000, until the sandbox is deleted.
+// The port of a server in a sandbox, until the sandbox is deleted. It is any, as
+// sandboxes without a network of their own share the machine's.
 async function serve(box) {
   await box.write("/tmp/echo.py", echo);
-  const handle = await box.run("exec python3 /tmp/echo.py 2>&1", { wait: false });
-  for await (const chunk of handle) if (chunk.data.includes("serving")) return;
+  const handle = await box.run("exec python3 echo.py 2>&1", { wait: false, cwd: "/tmp" });
+  let out = "";
+  for await (const chunk of handle) {
+    out += chunk.data;
+    const said = /serving (\d+)\n/.exec(out);
+    if (said) return Number(said[1]);
+  }
   throw new Error("the server in the sandbox ended");
 }
 
@@ -42,8 +48,8 @@ function open(url, path, headers) {
 }
 
 await boxed("services", "a port by its URL and token, with every method", async (box) => {
-  await serve(box);
-  const service = await client.serviceUrl(box.name, { port: 8000 });
+  const port = await serve(box);
+  const service = await client.serviceUrl(box.name, { port });
   const answer = await service.fetch("/page");
   equal([answer.status, await answer.text()], [200, "GET /page"]);
   equal(await (await service.fetch("/a", { method: "POST", body: "b" })).text(), "POST /a b");
@@ -52,16 +58,16 @@ await boxed("services", "a port by its URL and token, with every method", async 
   equal([Boolean(await service.browserUrl()), Date.parse(await service.expiresAt()) > Date.now()], [true, true]);
 });
 await boxed("services", "embed: who may show a service in a frame", async (box) => {
-  await serve(box);
-  const service = await client.serviceUrl(box.name, { port: 8000, embedOrigins: ["https://app.example.com"] });
+  const port = await serve(box);
+  const service = await client.serviceUrl(box.name, { port, embedOrigins: ["https://app.example.com"] });
   equal(service.embedOrigins, ["https://app.example.com"]);
   const embed = new URL(await service.embedUrl());
   equal(embed.hash.endsWith(await service.token()), true);
   equal((await open(embed.href, embed.pathname, {})).includes("<script>"), true);
 });
 await boxed("services", "login: the key opens it, and its user's token verifies", async (box) => {
-  await serve(box);
-  const login = await client.serviceUrl(box.name, { port: 8000, access: "restricted" });
+  const port = await serve(box);
+  const login = await client.serviceUrl(box.name, { port, access: "restricted" });
   equal([login instanceof sdk.ServiceLoginUrl, login.access], [true, "restricted"]);
   const [method, path, token] = (await open(login.url, "/page", { "X-Api-Key": apiKey })).split(/\s+/);
   equal([method, path], ["GET", "/page"]);

@@ -2,6 +2,7 @@
 import { Langsmith, NotFoundError, APIError } from "langsmith";
 import { apiKey, endpoint, equal, test, throws, unique } from "../case.mjs";
 import { recordClass } from "../record.mjs";
+import { client } from "./kit.mjs";
 
 const api = new Langsmith({ apiKey, baseURL: new URL(endpoint).origin, maxRetries: 0 }).sandboxes;
 for (const [name, { constructor }] of Object.entries({
@@ -39,7 +40,8 @@ await test("generated client", "services: share, list, take back; a link to a fi
   equal(await all(api.boxes.listServiceURLs(name), (s) => [s.port, s.access]), [[8000, "token"]]);
   await api.boxes.deleteServiceURL(name, { port: 8000 });
   equal(await all(api.boxes.listServiceURLs(name)), []);
-  const link = await api.boxes.generateDownloadURL(name, { path: "/etc/passwd" });
+  await (await client.getSandbox(name)).write("/tmp/file", "x");
+  const link = await api.boxes.generateDownloadURL(name, { path: "/tmp/file" });
   equal((await fetch(link.download_url)).status, 200);
 });
 await test("generated client", "snapshots: create, capture, get, list, tags, delete", async (undo) => {

@@ -27,10 +27,11 @@ await boxed("sandboxes", "stop and start", async (box) => {
   equal((await client.startSandbox(box.name)).status, "ready");
 });
 await boxed("sandboxes", "labels, resources and a run configuration, for sandbox and command", async (box) => {
-  const command = "echo $A $B; pwd";
-  equal((await box.run(command)).stdout, "sandbox sandbox\n/tmp\n");
-  const runConfig = { work_dir: "/", env_vars: { A: "command" } };
-  equal((await box.run(command, { runConfig })).stdout, "command sandbox\n/\n");
+  const command = "echo $A $B ${PWD##*/}";
+  equal((await box.run(command)).stdout, "sandbox sandbox tmp\n");
+  await box.write("/tmp/own/file", "");
+  const runConfig = { work_dir: "/tmp/own", env_vars: { A: "command" } };
+  equal((await box.run(command, { runConfig })).stdout, "command sandbox own\n");
 }, { options: { vCpus: 1, memBytes: 2 << 30 >>> 0, runConfig: { work_dir: "/tmp", env_vars: { A: "sandbox", B: "sandbox" } } } });
 await test("sandboxes", "a client prints without its key", () => {
   equal([client.toString(), inspect(client)], Array(2).fill(`[LangSmithSandboxClient apiEndpoint=${JSON.stringify(endpoint)}]`));

@@ -59,7 +59,7 @@ await test("snapshots", "build: a Dockerfile, whose context arrives, where there
   const error = await throws(sdk.LangSmithResourceCreationError, () =>
     client.createSnapshotFromDockerfile(unique("built"), "Dockerfile", { context, onBuildLog: (s) => (log += s), timeout: 40 }));
   equal([error.resourceType, log.includes("buildkitd")], ["snapshot", true]);
-});
+}, native);
 await test("errors", "creation: an image that cannot be had", async () => {
   const error = await throws(sdk.LangSmithResourceCreationError, () =>
     puller.createSnapshot(unique("bad"), `${registry}/none:latest`, 1 << 30));

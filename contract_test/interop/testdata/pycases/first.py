@@ -36,7 +36,7 @@ def cases(kit):
             async with entered(await v(client.sandbox(template))) as box:
                 await v(box.write("/data/kept", "kept"))
             async with entered(await v(client.sandbox(template))) as box:
-                equal((await v(box.run("cat /data/kept"))).stdout, "kept")
+                equal((await v(box.run("cat kept", cwd="/data"))).stdout, "kept")
         finally:
             await v(client.delete_template(template))
             await v(client.delete_volume(volume))

@@ -1,7 +1,8 @@
-import contextlib, json, logging, queue, socket, urllib.request
+import contextlib, json, logging, queue, re, socket, urllib.request
 from urllib.parse import urlsplit, urlunsplit
 
-from case import each, ENDPOINT, entered, equal, KEY, throws, v
+import record
+from case import drop, each, ENDPOINT, entered, equal, KEY, throws, v
 
 # Answers every method with what it was asked.
 ECHO = """
@@ -17,19 +18,22 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
     def log_message(self, *args): pass
-server = http.server.HTTPServer(("127.0.0.1", 8000), Echo)
-print("serving", flush=True)
+server = http.server.HTTPServer(("127.0.0.1", 0), Echo)
+print("serving", server.server_port, flush=True)
 server.serve_forever()
 """
 
 
 async def serve(box):
-    """A server in a sandbox, on port 8000, until the sandbox is deleted."""
+    """The port of a server in a sandbox, until the sandbox is deleted. It is any, as
+    sandboxes without a network of their own share the machine's."""
     await v(box.write("/tmp/echo.py", ECHO))
-    handle = await v(box.run("exec python3 /tmp/echo.py 2>&1", wait=False))
+    handle = await v(box.run("exec python3 echo.py 2>&1", cwd="/tmp", wait=False))
+    out = ""
     async for chunk in each(handle):
-        if "serving" in chunk.data:
-            return
+        out += chunk.data
+        if said := re.search(r"serving (\d+)\n", out):
+            return int(said[1])
     raise AssertionError("the server in the sandbox ended")
 
 
@@ -53,14 +57,16 @@ def fetch(port):
 @contextlib.contextmanager
 def logged():
     """What the tunnels of the client say, who tell nobody else."""
-    lines, handler = queue.Queue(), logging.Handler(logging.WARNING)
-    handler.emit = lambda entry: lines.put(entry.getMessage())
+    entries, handler = queue.Queue(), logging.Handler()
+    handler.emit = entries.put
     logger = logging.getLogger("langsmith.sandbox._tunnel")
     logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
     try:
-        yield lines
+        yield entries
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 async def methods(service):
@@ -96,36 +102,58 @@ def cases(kit):
 
     @boxed("services", "a port by its URL and token, with every method")
     async def _(client, box):
-        await serve(box)
-        service = await v(box.service(8000))
+        port = await serve(box)
+        service = await v(box.service(port))
         await methods(service)
         await addresses(kit, service)
-        equal((await v((await v(client.service(box.name, 8000))).get("/x"))).text, "GET /x")
+        equal((await v((await v(client.service(box.name, port))).get("/x"))).text, "GET /x")
 
     @boxed("tunnels", "a port, with two connections")
     async def _(client, box):
-        await serve(box)
-        port = free_port()
-        async with entered(await v(box.tunnel(8000, local_port=port))) as tunnel:
-            equal((tunnel.remote_port, tunnel.local_port), (8000, port))
-            equal(fetch(port), b"GET /page")
-            equal(fetch(port), b"GET /page")
+        port = await serve(box)
+        local = free_port()
+        async with entered(await v(box.tunnel(port, local_port=local))) as tunnel:
+            equal((tunnel.remote_port, tunnel.local_port), (port, local))
+            equal(fetch(local), b"GET /page")
+            equal(fetch(local), b"GET /page")
             tunnel.close()
 
     @boxed("tunnels", "a port on which nothing listens: the connection ends, and the client's log says why")
     async def _(client, box):
-        with logged() as lines:
+        with logged() as entries:
             async with entered(await v(box.tunnel(8001, local_port=free_port()))) as tunnel:
                 equal(fetch(tunnel.local_port), b"")
-                equal(lines.get(timeout=30), "tunnel: nothing listening on port 8001 inside sandbox")
+                equal(entries.get(timeout=30).getMessage(), "tunnel: nothing listening on port 8001 inside sandbox")
+
+    @boxed("tunnels", "connections after the line is dropped")
+    async def _(client, box):
+        port = await serve(box)
+        async with entered(await v(box.tunnel(port, local_port=free_port()))) as tunnel:
+            equal(fetch(tunnel.local_port), b"GET /page")
+            drop()
+            got = b""
+            while not got:  # those that come before the client has seen it end
+                got = fetch(tunnel.local_port)
+            equal(got, b"GET /page")
+
+    @boxed("tunnels", "of a sandbox that is gone: the connection ends, and the client's log says why")
+    async def _(client, box):
+        with logged() as entries:
+            async with entered(await v(box.tunnel(8001, local_port=free_port(), max_reconnects=1))) as tunnel:
+                await v(box.delete())
+                error = None
+                while not isinstance(error, sdk.TunnelError):  # others come before it has seen the end
+                    equal(fetch(tunnel.local_port), b"")
+                    error = (*entries.get(timeout=30).args, None)[0]
+                record.caught(error, sdk.TunnelError)
 
     if kit.generation == 1:
         return
 
     @boxed("services", "embed: who may show a service in a frame")
     async def _(client, box):
-        await serve(box)
-        service = await v(client.service(box.name, 8000, expires_in_seconds=60, embed_origins=["https://app.example.com"]))
+        port = await serve(box)
+        service = await v(client.service(box.name, port, expires_in_seconds=60, embed_origins=["https://app.example.com"]))
         equal(service.embed_origins, ["https://app.example.com"])
         equal(service.embed_url.partition("#")[2].endswith(service.token), True)
         if kit.asynchronous:
@@ -136,8 +164,8 @@ def cases(kit):
 
     @boxed("services", "login: the key opens it, and its user's token verifies")
     async def _(client, box):
-        await serve(box)
-        login = await v(client.service(box.name, 8000, access="restricted"))
+        port = await serve(box)
+        login = await v(client.service(box.name, port, access="restricted"))
         equal((login.access, bool(login.url)), ("restricted", True))
         answer = open_as_local(login.url, "/page", {"X-Api-Key": KEY})
         method, path, token = answer.split()

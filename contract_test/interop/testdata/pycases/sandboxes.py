@@ -110,7 +110,8 @@ def cases(kit):
         async with entered(made) as box:
             got = await v(client.get_sandbox(box.name))
             equal((got.labels, got.run_config), ({"team": "a"}, config))
-            command = "echo $A $B; pwd"
-            equal((await v(box.run(command))).stdout, "sandbox sandbox\n/tmp\n")
-            own = sdk.RunConfig(work_dir="/", env_vars={"A": "command"})
-            equal((await v(box.run(command, run_config=own))).stdout, "command sandbox\n/\n")
+            command = "echo $A $B ${PWD##*/}"
+            equal((await v(box.run(command))).stdout, "sandbox sandbox tmp\n")
+            await v(box.write("/tmp/own/file", ""))
+            own = sdk.RunConfig(work_dir="/tmp/own", env_vars={"A": "command"})
+            equal((await v(box.run(command, run_config=own))).stdout, "command sandbox own\n")

@@ -79,7 +79,7 @@ def cases(kit):
         for shot in (one, two):
             await v(client.delete_snapshot(shot.id))
 
-    @case("snapshots", "build: a Dockerfile, whose context arrives, where there is no BuildKit")
+    @case("snapshots", "build: a Dockerfile, whose context arrives, where there is no BuildKit", needs="INTEROP_IMAGES_ENDPOINT")
     async def _(client):
         with tempfile.TemporaryDirectory() as context:
             with open(os.path.join(context, "Dockerfile"), "w") as file:
