@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,7 @@ func openAtOnce(dir string) error {
 			continue
 		}
 		opened++
-		errs = append(errs, f.write(change{kindVolume, fmt.Sprint(i), []byte("{}")}), f.close())
+		errs = append(errs, f.write(change{kindVolume, strconv.Itoa(i), []byte("{}")}), f.close())
 	}
 	if opened != 1 {
 		errs = append(errs, fmt.Errorf("%d servers have the directory", opened))

@@ -214,11 +214,29 @@ func (l *layers) unused(parent string) (dirs []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	marked, err := markedLayers(parent, used)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range marked {
+		dir := filepath.Join(parent, name)
+		if !used[name] {
+			if err := os.Rename(dir, dir+swept); err != nil {
+				return dirs, err
+			}
+			dirs = append(dirs, dir+swept)
+		}
+	}
+	return dirs, nil
+}
+
+// markedLayers lists the layers in a directory that are to go, and adds to
+// those in use what the others lie over.
+func markedLayers(parent string, used map[string]bool) (marked []string, err error) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return nil, err
 	}
-	var marked []string
 	for _, entry := range entries {
 		if !entry.IsDir() || passing(entry.Name()) {
 			continue // what is being made is still a sandbox's
@@ -238,16 +256,7 @@ func (l *layers) unused(parent string) (dirs []string, err error) {
 			}
 		}
 	}
-	for _, name := range marked {
-		dir := filepath.Join(parent, name)
-		if !used[name] {
-			if err := os.Rename(dir, dir+swept); err != nil {
-				return dirs, err
-			}
-			dirs = append(dirs, dir+swept)
-		}
-	}
-	return dirs, nil
+	return marked, nil
 }
 
 // sameDir reports whether two names are those of one directory.

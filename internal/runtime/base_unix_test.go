@@ -55,19 +55,23 @@ func TestSnapshotLeftovers(t *testing.T) {
 	}{
 		"a capture before its last rename": {
 			func(t *testing.T, at func(string) string) { fakeLayer(t, at("x"+partial), false) },
-			[]string{"x" + partial}, nil,
+			[]string{"x" + partial},
+			nil,
 		},
 		"a removal before its mark": {
 			func(t *testing.T, at func(string) string) { fakeLayer(t, at("x"), false) },
-			[]string{"x"}, nil,
+			[]string{"x"},
+			nil,
 		},
 		"a removal before its rename": {
 			func(t *testing.T, at func(string) string) { fakeLayer(t, at("x"), true) },
-			[]string{"x"}, nil,
+			[]string{"x"},
+			nil,
 		},
 		"a removal after its rename": {
 			func(t *testing.T, at func(string) string) { fakeLayer(t, at("x"+swept), true) },
-			[]string{"x" + swept}, nil,
+			[]string{"x" + swept},
+			nil,
 		},
 		"what lay under one that is half gone": {
 			func(t *testing.T, at func(string) string) {
