@@ -212,9 +212,10 @@
 //     image is kept and returned, and the programs are those of the host's
 //     /usr, which the image "host" is in any case. Commands run as the user of
 //     the image, or of run_config, by the names that the sandbox's own files
-//     have, and in the image's working directory; for a server that is not root
-//     there is only one user in a sandbox, root, and others are refused with
-//     501. Files are written as root. Nothing starts the image's own command.
+//     have, and in the image's working directory; for a server that is neither
+//     root nor has subordinate ids there is only one user in a sandbox, root, and
+//     others are refused with 501. Files are written as root. Nothing starts the
+//     image's own command.
 //     A sandbox keeps to the image that it started with first. An image that
 //     cannot be had is ImagePull, one that no sandbox can be made of CrashLoop.
 //   - CPU and memory of a template or sandbox limit all that runs in it, from

@@ -25,7 +25,7 @@ func (e *engine) checkUser(user string) error {
 	if isRoot(user) || e.features.IDs > 1 {
 		return nil
 	}
-	return notSupported(fmt.Sprintf("users in its sandboxes besides root, such as %q, for which it has to be root itself: leave run_config.user out", user))
+	return notSupported(fmt.Sprintf("users in its sandboxes besides root, such as %q, for which it has to be root itself or have subordinate ids: leave run_config.user out", user))
 }
 
 // errUser reports a user that a sandbox does not have.
