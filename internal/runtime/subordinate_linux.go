@@ -156,6 +156,7 @@ func runMapper(ctx context.Context, name string, pid, first, rest, size int) err
 		args = append(args, strconv.Itoa(n))
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = []string{"LC_ALL=C"} // and nothing of the server's
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(out)))
