@@ -1,70 +1,13 @@
 package sandboxserver
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
-
-	"github.com/langsandbox/sandbox-go/gen"
 )
-
-// must sends a request that has to be answered with this status.
-func (v *victim) must(want int, method, path string, body any, into any) {
-	v.t.Helper()
-	status, answer := v.call(method, "/v2/sandboxes"+path, body)
-	if status != want {
-		v.t.Fatalf("%s %s: %d %s", method, path, status, answer)
-	}
-	if into != nil {
-		if err := json.Unmarshal(answer, into); err != nil {
-			v.t.Fatal(err)
-		}
-	}
-}
-
-// snapshot captures a sandbox and waits for it.
-func (v *victim) snapshot(box, name string) (s gen.Snapshot) {
-	v.t.Helper()
-	v.must(201, "POST", "/boxes/"+box+"/snapshot", map[string]any{"name": name}, &s)
-	v.eventually("a snapshot", func() error {
-		v.must(200, "GET", "/snapshots/"+s.ID, nil, &s)
-		if s.Status == gen.SnapshotBuilding {
-			return errors.New("building")
-		}
-		return nil
-	})
-	if s.Status != gen.SnapshotReady {
-		v.t.Fatalf("%+v", s)
-	}
-	return s
-}
-
-func (v *victim) eventually(what string, check func() error) {
-	v.t.Helper()
-	var err error
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if err = check(); err == nil {
-			return
-		}
-	}
-	v.t.Fatalf("%s: %v", what, err)
-}
-
-// run runs a command in a sandbox.
-func (v *victim) run(box, command, want string) {
-	v.t.Helper()
-	v.eventually(box+" runs", func() error {
-		if got, ok := v.execute(box, command); !ok || got != want {
-			return fmt.Errorf("%q, %v", got, ok)
-		}
-		return nil
-	})
-}
 
 // TestSnapshotLayersKilled: a deleted snapshot's files stay for what lies over
 // them, also when the server is killed, and go with the last of that.

@@ -1,12 +1,14 @@
 package sandboxserver
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -42,9 +44,39 @@ func actAsServer(dir string) error {
 	}
 	http := httptest.NewServer(server)
 	fmt.Println(http.URL)
-	_, err = io.Copy(io.Discard, os.Stdin) // a clean end, if nobody kills it
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); fmt.Println() {
+		if err := dieAtWrite(server.engine.records, lines.Text()); err != nil {
+			return err
+		}
+	}
+	// A clean end, as nobody has killed it.
 	http.Close()
-	return errors.Join(err, server.Close())
+	return server.Close()
+}
+
+// dieAtWrite has this program kill itself at a write to come: -1 is right
+// before the next one, and 1 right after it.
+func dieAtWrite(r *records, which string) error {
+	at, err := strconv.Atoi(which)
+	if err != nil {
+		return err
+	}
+	die := func(now bool) {
+		if self, err := os.FindProcess(os.Getpid()); now && errors.Join(err, self.Kill()) == nil {
+			select {} // it comes
+		}
+	}
+	writes := 0
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.write = func(changes ...change) error {
+		writes++
+		die(at == -writes)
+		err := r.file.write(changes...)
+		die(at == writes)
+		return err
+	}
+	return nil
 }
 
 // serviceKeyVar makes this program the service of a test.
