@@ -34,6 +34,7 @@ type box struct {
 	volumes    []attachment
 	root       rootImage
 	files      runtime.Isolation // what its files are for, empty before there are any
+	whole      runtime.Isolation // likewise, of one that is ready but for being announced
 	held       *image.Handle     // nil over the host's /usr, and before the first start
 
 	active time.Time // when a command or a file access last ended
@@ -131,8 +132,21 @@ func (e *engine) keepImage(b *box, held *image.Handle) {
 	release(held)
 }
 
+// recordFiles has it on the disk that a sandbox has files, before anybody sees
+// that it is ready and writes to them.
+func (e *engine) recordFiles(b *box) {
+	e.mu.Lock()
+	b.whole = e.rt.Isolation()
+	e.boxes.mark(b)
+	e.mu.Unlock()
+	e.saveQuietly()
+}
+
 // started enters the outcome of a start.
 func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
+	if err == nil {
+		e.recordFiles(b)
+	}
 	e.mu.Lock()
 	if err == nil {
 		if err = e.settle(b, sb); err != nil {
@@ -151,7 +165,10 @@ func (e *engine) started(b *box, sb runtime.Sandbox, err error) error {
 		b.status, b.message = gen.StatusFailed, startProblem(err).message
 		e.log.Warn("sandbox did not start", "sandbox", b.id, "error", err)
 	}
-	e.boxes.mark(b)
+	if b.whole != "" || err != nil { // else it has what the record says
+		b.whole = ""
+		e.boxes.mark(b)
+	}
 	closed := e.closed
 	e.mu.Unlock()
 	if err == nil && closed {
@@ -202,7 +219,7 @@ func (e *engine) adopt(b *box, sb runtime.Sandbox) *transition {
 
 // ready puts a started sandbox into service. mu is held and the engine is open.
 func (e *engine) ready(b *box, sb runtime.Sandbox) {
-	b.sb, b.status, b.message, b.files = sb, gen.StatusReady, "", e.rt.Isolation()
+	b.sb, b.status, b.message, b.files, b.whole = sb, gen.StatusReady, "", e.rt.Isolation(), ""
 	b.active = time.Now()
 	b.run, b.halt = context.WithCancel(e.ctx)
 	b.commands = e.newCommands(b)

@@ -1,6 +1,7 @@
 package sandboxserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (b *box) saved() savedBox {
 		VCPUs: b.sizes.vcpus, Millicores: b.sizes.millicores, Memory: b.sizes.memory, Disk: b.sizes.disk,
 		CountedCPU: b.amounts.cpu, CountedMem: b.amounts.memory, Proxy: b.proxy,
 		Labels: b.traits.labels, Tags: b.traits.tags, Env: b.traits.env, Runs: b.traits.runs, Transient: b.traits.transient,
-		Root: b.root, Files: b.files,
+		Root: b.root, Files: cmp.Or(b.files, b.whole),
 	}
 	for _, sh := range b.shares {
 		s.Shares = append(s.Shares, savedShare{sh.saved(), sh.port, sh.access, sh.origins, sh.expires})
@@ -120,7 +121,7 @@ func (b *box) interrupted(now time.Time) {
 	case b.up() && b.files != "":
 		b.status, b.message, b.stopped, b.active, b.cutOff = gen.StatusStopped, "", now, now, true
 	case b.up():
-		b.status, b.message = gen.StatusFailed, "the server ended while the sandbox started"
+		b.status, b.message, b.whole = gen.StatusFailed, "the server ended while the sandbox started", ""
 	}
 	if b.traits.transient {
 		b.files = "" // they end with a stop
@@ -142,6 +143,11 @@ func (e *engine) resume() error {
 	e.sweep()
 	for _, s := range e.snapshots.all() {
 		e.snapshots.mark(s) // it may have failed now
+		if s.whole {
+			if s.whole = false; s.status == gen.SnapshotReady {
+				e.takeTag(s)
+			}
+		}
 		if s.status == gen.SnapshotReady {
 			s.held = e.heldImage(s.root)
 		}

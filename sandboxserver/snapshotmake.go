@@ -66,14 +66,13 @@ func (e *engine) enterSnapshot(s *snapshot) {
 // told that it was not saved.
 func (e *engine) built(s *snapshot, used int64, failure error) error {
 	if failure == nil && e.records != nil {
-		// Its files are on the disk before a record says that it is ready.
-		failure = runtime.Sync(e.dir)
+		failure = e.recordWhole(s, used)
 	}
 	err := e.do(func() error {
 		if s.status != gen.SnapshotBuilding {
 			return nil // deleted meanwhile
 		}
-		s.used, s.status = used, gen.SnapshotReady
+		s.used, s.status, s.whole = used, gen.SnapshotReady, false
 		e.snapshots.changed(s)
 		if failure == nil {
 			e.takeTag(s)
@@ -87,6 +86,20 @@ func (e *engine) built(s *snapshot, used int64, failure error) error {
 		e.log.Warn("snapshot is made, but not saved", "snapshot", s.id, "error", err)
 	}
 	return err
+}
+
+// recordWhole has a snapshot on the disk before anybody sees that it is ready:
+// first its files, then its record.
+func (e *engine) recordWhole(s *snapshot, used int64) error {
+	if err := runtime.Sync(e.dir); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	s.used, s.whole = used, s.status == gen.SnapshotBuilding
+	e.snapshots.mark(s)
+	e.mu.Unlock()
+	e.saveQuietly()
+	return nil
 }
 
 // captureProblem says why a snapshot failed, without paths of the host.

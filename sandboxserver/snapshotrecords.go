@@ -23,13 +23,22 @@ type savedSnapshot struct {
 	Used        int64              `json:"fs_used_bytes,omitzero"`
 	Carried     carried            `json:"carried,omitzero"`
 	Root        rootImage          `json:"root_image,omitzero"`
+	// Whole is one that is ready as soon as its record is on the disk, and
+	// Wanted the tag that it takes then.
+	Whole  bool   `json:"whole,omitzero"`
+	Wanted string `json:"wanted_tag,omitzero"`
 }
 
 func (s *snapshot) saved() savedSnapshot {
-	return savedSnapshot{
-		s.meta.saved(), s.tag, s.status, s.message, s.description, maps.Clone(s.labels), cloneRuns(s.runs),
-		s.image, s.registryID, s.sourceID, s.config, s.disk, s.used, s.carried, s.root,
+	saved := savedSnapshot{
+		savedMeta: s.meta.saved(), Tag: s.tag, Status: s.status, Message: s.message, Description: s.description,
+		Labels: maps.Clone(s.labels), Runs: cloneRuns(s.runs), Image: s.image, RegistryID: s.registryID, SourceID: s.sourceID,
+		Config: s.config, Disk: s.disk, Used: s.used, Carried: s.carried, Root: s.root,
 	}
+	if s.whole {
+		saved.Whole, saved.Wanted = true, s.wanted
+	}
+	return saved
 }
 
 // enterSavedSnapshot puts a saved snapshot back. One that was being made when its
@@ -41,6 +50,9 @@ func (e *engine) enterSavedSnapshot(r savedSnapshot) error {
 		sourceID: r.SourceID, config: r.Config, disk: r.Disk, used: r.Used, carried: r.Carried, root: r.Root,
 	}
 	e.snapshots.byID[s.id] = s
+	if s.status == gen.SnapshotBuilding && r.Whole {
+		s.status, s.wanted, s.whole = gen.SnapshotReady, r.Wanted, true // resume has it take its tag
+	}
 	switch s.status {
 	case gen.SnapshotFailed, gen.SnapshotDeleting: // without files
 	case gen.SnapshotBuilding:

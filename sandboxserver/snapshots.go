@@ -44,6 +44,7 @@ type snapshot struct {
 	sourceID    string // the sandbox it was captured from, empty for an image
 	config      gen.ImageConfig
 	disk, used  int64
+	whole       bool // it is ready but for being announced
 	carried     carried
 
 	last *transition        // until it is ready, or gone

@@ -21,6 +21,12 @@ func (b *bench) killed() (dir string) {
 	records := b.server.engine.records
 	records.mu.Lock() // nothing is half-written without a kill of its own
 	defer records.mu.Unlock()
+	return b.copied()
+}
+
+// copied is killed while no records are being written.
+func (b *bench) copied() (dir string) {
+	b.t.Helper()
 	dir = filepath.Join(b.t.TempDir(), "copy")
 	if err := os.CopyFS(dir, os.DirFS(b.server.engine.dir)); err != nil {
 		b.t.Fatal(err)
