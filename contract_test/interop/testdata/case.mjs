@@ -29,6 +29,7 @@ export const away = "http://127.0.0.1:9"; // where nothing listens
 export const native = { needs: "INTEROP_IMAGES_ENDPOINT" };
 
 let number = 0;
+let running = "";
 
 // A name that nothing else has.
 export const unique = (what) => `js-${what}-${process.pid}-${++number}`;
@@ -58,6 +59,8 @@ export async function test(feature, name, body, { needs } = {}) {
     process.stdout.write(JSON.stringify({ ...line, ok: false, absent: true }) + "\n");
     return;
   }
+  if (running) throw new Error(`${name} begins while ${running} runs: what they call cannot be told apart`);
+  running = name;
   const began = Date.now();
   taken();
   let timer;
@@ -74,6 +77,7 @@ export async function test(feature, name, body, { needs } = {}) {
     console.error(`${feature}, ${name}:`, error);
   } finally {
     clearTimeout(timer);
+    running = "";
   }
   process.stdout.write(JSON.stringify({ ...line, seconds: (Date.now() - began) / 1000, calls: taken() }) + "\n");
 }

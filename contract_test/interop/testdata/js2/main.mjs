@@ -1,11 +1,7 @@
 import { done } from "../case.mjs";
-import "./sandboxes.mjs";
-import "./commands.mjs";
-import "./files.mjs";
-import "./ports.mjs";
-import "./snapshots.mjs";
-import "./network.mjs";
-import "./resources.mjs";
-import "./errors.mjs";
 
+// One after the other: modules that are imported statically wait side by side.
+for (const feature of ["sandboxes", "commands", "files", "ports", "snapshots", "network", "resources", "errors"]) {
+  await import(`./${feature}.mjs`);
+}
 done();

@@ -1,13 +1,7 @@
 // The part for sandboxes of the client that is generated from LangSmith's API.
-import { Langsmith, NotFoundError, APIError } from "langsmith";
-import { apiKey, endpoint, equal, test, throws, unique } from "../case.mjs";
-import { recordClass } from "../record.mjs";
-import { client } from "./kit.mjs";
-
-const api = new Langsmith({ apiKey, baseURL: new URL(endpoint).origin, maxRetries: 0 }).sandboxes;
-for (const [name, { constructor }] of Object.entries({
-  Sandboxes: api, Boxes: api.boxes, Snapshots: api.snapshots, Registries: api.registries,
-})) recordClass(name, constructor);
+import { NotFoundError, APIError } from "langsmith";
+import { equal, test, throws, unique } from "../case.mjs";
+import { api, client } from "./kit.mjs";
 
 async function all(items, of = (item) => item) {
   const list = [];
