@@ -227,10 +227,10 @@ func (c Config) withDefaults() (Config, error) {
 var domainName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 
 // gateway opens the way out of the sandboxes.
-func (c Config) gateway() (*egress.Gateway, error) {
+func (c Config) gateway(sign func(address string, body []byte) (string, error)) (*egress.Gateway, error) {
 	cfg := egress.Config{
 		Policy:  egress.Policy{Allow: c.Egress.Allow, Private: c.Egress.Private, Secrets: c.Egress.Secrets},
-		RootCAs: c.Egress.RootCAs, Logger: c.Logger,
+		RootCAs: c.Egress.RootCAs, Logger: c.Logger, Sign: sign,
 	}
 	if c.reach != nil {
 		c.reach(&cfg)

@@ -165,7 +165,8 @@
 //     hosts that do not give back what they are sent. A rule with secrets has to
 //     name its hosts.
 //   - Callbacks are asked with host, port and identity, not with the full
-//     request, and not signed. Their endpoint is subject to Egress, too, and
+//     request. What they are asked is signed, in X-LangSmith-Signature-JWT, by
+//     the key of the user tokens. Their endpoint is subject to Egress, too, and
 //     what they return counts as secret.
 //   - no_proxy is ignored, as by newer servers: there is no other way out.
 //   - A new configuration holds at once, and ends tunnels and requests that it

@@ -20,7 +20,7 @@ func onFakeClock(t *testing.T, test func(t *testing.T, e *engine, fake *fakeRunt
 		if err != nil {
 			t.Fatal(err)
 		}
-		gateway, err := cfg.gateway()
+		gateway, err := cfg.gateway(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

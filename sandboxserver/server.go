@@ -44,7 +44,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, services: newServiceTransport()}
-	gateway, err := cfg.gateway()
+	gateway, err := cfg.gateway(func(address string, body []byte) (string, error) {
+		return s.identity.callback(address, body, time.Now())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +62,6 @@ func New(cfg Config) (*Server, error) {
 	if err := s.openData(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.identity = newIdentity(s.engine.signer, cfg.PublicURL)
 	s.mux = s.routes()
 	cfg.Logger.Debug("sandbox server started", "isolation", runtime.StepOf(s.engine.rt), "dir", dir)
 	return s, nil
@@ -98,6 +99,7 @@ func (s *Server) openData() (err error) {
 	if e.signer, err = openSigner(e.dir); err != nil {
 		return fmt.Errorf("sandboxserver: %w", err)
 	}
+	s.identity = newIdentity(e.signer, s.cfg.PublicURL)
 	if e.records == nil {
 		return nil
 	}

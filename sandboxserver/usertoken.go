@@ -13,17 +13,18 @@ import (
 )
 
 const (
-	keysPath          = "/.well-known/jwks.json"
-	userTokenHeader   = "X-Langsmith-User-Token"
-	userIDHeader      = "X-Langsmith-User-Id"
-	userEmailHeader   = "X-Langsmith-User-Email"
-	userTokenLifetime = 5 * time.Minute
+	keysPath        = "/.well-known/jwks.json"
+	userTokenHeader = "X-Langsmith-User-Token"
+	userIDHeader    = "X-Langsmith-User-Id"
+	userEmailHeader = "X-Langsmith-User-Email"
 
-	localIssuer = "http://localhost"
+	localIssuer     = "http://localhost"
+	callbackSubject = "langsmith-sandbox-callback"
+	tokenLifetime   = 5 * time.Minute // of what an identity signs
 )
 
-// identity signs who is let in by login, so that services can tell. Its key is
-// public, unlike that of the tokens that let in.
+// identity signs who is let in by login, so that services can tell, and what
+// callbacks are asked. Its key is public, unlike that of the tokens that let in.
 type identity struct {
 	private ed25519.PrivateKey
 	id      string
@@ -42,13 +43,23 @@ func (i *identity) public() []byte { return i.private[ed25519.SeedSize:] }
 
 // userToken says to a service at a host that its user logged in.
 func (i *identity) userToken(host string, now time.Time) (string, error) {
+	return i.token(map[string]any{"sub": localUser, "aud": host}, now)
+}
+
+// callback says to an endpoint that its body comes from a sandbox's proxy.
+func (i *identity) callback(address string, body []byte, now time.Time) (string, error) {
+	sum := sha256.Sum256(body)
+	return i.token(map[string]any{"sub": callbackSubject, "aud": address, "body_sha256": hex.EncodeToString(sum[:])}, now)
+}
+
+// token signs claims, and who says so for how long, which it adds to them.
+func (i *identity) token(claims map[string]any, now time.Time) (string, error) {
+	claims["iss"], claims["iat"], claims["exp"] = i.issuer, now.Unix(), now.Add(tokenLifetime).Unix()
 	header, err := json.Marshal(map[string]string{"alg": "EdDSA", "kid": i.id, "typ": "JWT"})
 	if err != nil {
 		return "", err
 	}
-	body, err := json.Marshal(map[string]any{
-		"sub": localUser, "iss": i.issuer, "aud": host, "iat": now.Unix(), "exp": now.Add(userTokenLifetime).Unix(),
-	})
+	body, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}

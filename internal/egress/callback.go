@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	signatureHeader   = "X-Langsmith-Signature-Jwt"
 	maxCallbackAnswer = 64 << 10
 	maxAnswers        = 1024
 	callbackTimeout   = 10 * time.Second
@@ -21,15 +22,16 @@ const (
 
 // callback asks an endpoint which headers to add.
 type callback struct {
-	hosts  []glob
-	url    *url.URL
-	target endpoint
-	ttl    time.Duration
+	hosts   []glob
+	address string // as configured, which is what a signature names
+	url     *url.URL
+	target  endpoint
+	ttl     time.Duration
 	headerSet
 }
 
 func compileCallback(c *gen.ProxyCallback, at int) (callback, error) {
-	cb := callback{ttl: time.Duration(c.TTLSeconds) * time.Second}
+	cb := callback{address: c.URL, ttl: time.Duration(c.TTLSeconds) * time.Second}
 	if c.FullRequest {
 		return cb, unsupported("callbacks with the full request", "callbacks", at, "full_request")
 	}
@@ -141,6 +143,14 @@ func (p *Proxy) fetch(ctx context.Context, cb *callback, x *exchange) (headerSet
 	req.Header.Set("Content-Type", "application/json")
 	for _, f := range cb.fields {
 		req.Header.Set(f.name, f.value)
+	}
+	if sign := p.gateway.cfg.Sign; sign != nil {
+		signature, err := sign(cb.address, body)
+		if err != nil {
+			p.log.WarnContext(ctx, "egress callback cannot be signed", "error", err)
+			return set, false
+		}
+		req.Header.Set(signatureHeader, signature)
 	}
 	resp, err := x.gen.transport.RoundTrip(req)
 	if err != nil {

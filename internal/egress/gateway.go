@@ -55,6 +55,10 @@ type Config struct {
 	// Logger receives refused destinations, at debug level. Headers, paths
 	// and secrets are never logged.
 	Logger *slog.Logger
+	// Sign makes the signature of what the callback with an address, as
+	// configured, is asked; nil leaves it unsigned. It is called from many
+	// goroutines.
+	Sign func(address string, body []byte) (string, error)
 
 	// Lookup resolves names and Dial connects to addresses that were checked;
 	// nil means the machine's. Tests bring their own.
