@@ -37,7 +37,7 @@ func TestReadyIsSaved(t *testing.T) {
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		ready := false
+		var ready bool
 		switch c.kind {
 		case kindSnapshot:
 			ready = e.snapshots.byID[c.id].status == gen.SnapshotReady
