@@ -76,7 +76,7 @@ waits; once it takes long, Ctrl-C gives up. Leave the shell with exit or Ctrl-D.
 		},
 	}
 	cmd.Flags().StringVar(&program, "shell", "", "the shell; bash if it is there, else sh")
-	cmd.Flags().StringVarP(&f.dir, "dir", "C", "", "working directory in the sandbox")
+	cmd.Flags().StringVarP(&f.dir, "cwd", "C", "", "working directory in the sandbox")
 	cmd.Flags().StringArrayVarP(&f.env, "env", "e", nil, "environment variable, as NAME=value; may be repeated")
 	return cmd
 }
@@ -85,7 +85,7 @@ waits; once it takes long, Ctrl-C gives up. Leave the shell with exit or Ctrl-D.
 func (f *runFlags) commandFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
-	flags.StringVarP(&f.dir, "dir", "C", "", "working directory in the sandbox")
+	flags.StringVarP(&f.dir, "cwd", "C", "", "working directory in the sandbox")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "environment variable, as NAME=value; may be repeated")
 	flags.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the command; without it, it reads the end of the file")
 	flags.BoolVarP(&f.tty, "tty", "t", false, "give the command this terminal; --interactive is then implied")

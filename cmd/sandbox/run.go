@@ -38,7 +38,7 @@ func (a *app) runCommand() *cobra.Command {
   sandbox run --env GREETING=hello -- sh -c 'echo $GREETING'
   sandbox run --template python-sandbox -- python --version
   sort names | sandbox run -i -- uniq -c
-  sandbox run --upload .:src --download src/report.txt:report.txt -C src -- make report.txt
+  sandbox run --upload .:src --download src/report.txt:report.txt --cwd src -- make report.txt
   sandbox run -it -- bash
   sandbox run --keep --detach -- make test`,
 		Args: func(_ *cobra.Command, args []string) error {
