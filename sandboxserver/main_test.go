@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 const crashDirVar = "CRASH_TEST_DIR"
 
 func actAsServer(dir string) error {
+	ignoreFileSize()
 	server, err := New(Config{APIKey: testKey, Dir: dir, MinIsolation: IsolationProcess})
 	if err != nil {
 		return err

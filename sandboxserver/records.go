@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/langsandbox/sandbox-go/gen"
@@ -100,9 +101,20 @@ func (e *engine) save() error {
 		e.mu.Lock()
 		e.markAgain(changes)
 		e.mu.Unlock()
-		return internalError("the change is made, but could not be saved", err)
+		return unsaved(err)
 	}
 	return nil
+}
+
+// unsaved tells of a failed save, with the reason if that is the machine's.
+func unsaved(err error) error {
+	what := "the change is made, but could not be saved"
+	for _, reason := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
+		if errors.Is(err, reason) {
+			what += ": " + reason.Error()
+		}
+	}
+	return internalError(what, err)
 }
 
 // saveBox is save for a change that a transition, which is over, has saved if

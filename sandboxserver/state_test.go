@@ -2,9 +2,11 @@ package sandboxserver
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -163,6 +165,9 @@ func TestStateThatCannotBeSaved(t *testing.T) {
 	heal := b.failingWrites()
 	b.refused(b.call("POST", "/templates", `{"name":"t","image":"i"}`), 500, codeInternal, "saved")
 	b.refused(b.call("POST", "/boxes", `{"name":"x"}`), 500, codeInternal, "saved")
+	if got := asAPIError(unsaved(&fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC})).message; got != "the change is made, but could not be saved: no space left on device" {
+		t.Error(got)
+	}
 	heal()
 	b.template("other", nil)
 	if err := b.server.engine.records.file.each(kindTemplate, func([]byte) error { return nil }); err != nil {

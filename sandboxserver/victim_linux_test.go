@@ -13,9 +13,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -261,3 +263,6 @@ func crashCgroups(dir string) (left []string) {
 	})
 	return left
 }
+
+// ignoreFileSize makes a write beyond the limit of file sizes an error.
+func ignoreFileSize() { signal.Ignore(syscall.SIGXFSZ) }
