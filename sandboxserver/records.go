@@ -108,10 +108,10 @@ func (e *engine) save() error {
 
 // unsaved tells of a failed save, with the reason if that is the machine's.
 func unsaved(err error) error {
-	what := "the change is made, but could not be saved"
+	const what = "the change is made, but could not be saved"
 	for _, reason := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
 		if errors.Is(err, reason) {
-			what += ": " + reason.Error()
+			return internalError(what+": "+reason.Error(), err)
 		}
 	}
 	return internalError(what, err)
