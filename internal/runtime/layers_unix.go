@@ -51,7 +51,7 @@ func openLayers(cfg Config) (*layers, error) {
 	}
 	l.lock = lock
 	// What cannot be removed harms nobody: ids are not used again.
-	if err := l.clear(); err != nil {
+	if err := errors.Join(RemoveTree(filepath.Join(dir, trashName)), l.clear()); err != nil {
 		l.log.Warn("files of old sandboxes are left", "dir", dir, "error", err)
 	}
 	if err := os.MkdirAll(l.path(""), 0o700); err != nil {
@@ -99,9 +99,9 @@ func (l *layers) template() string {
 	return filepath.Join(l.dir, templateName)
 }
 
-// clear removes all files but those that are to be kept.
+// clear removes all files but those that are to be kept, and the trash.
 func (l *layers) clear() error {
-	errs := []error{RemoveTree(l.template()), RemoveTree(filepath.Join(l.dir, trashName))}
+	errs := []error{RemoveTree(l.template())}
 	entries, err := os.ReadDir(l.path(""))
 	if !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
@@ -127,10 +127,16 @@ func (l *layers) keeps(id string) bool {
 	return l.keep != nil && idPattern.MatchString(id) && l.keep(id)
 }
 
-// close removes what is left and gives the directory up.
+// close removes what is left and gives the directory up. Where files are kept
+// for another runtime, that one removes what takes too long.
 func (l *layers) close() error {
-	l.old.wait()
+	if l.keep == nil {
+		l.old.wait()
+	}
 	err := l.clear()
+	if l.old.end(trashTime) {
+		err = errors.Join(err, RemoveTree(l.old.dir))
+	}
 	err = errors.Join(err, os.Remove(l.lock.Name()), l.lock.Close())
 	if l.made {
 		os.Remove(l.dir) // stays when someone else put something there

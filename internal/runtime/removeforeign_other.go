@@ -2,7 +2,10 @@
 
 package runtime
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // removeForeign removes nothing: no sandbox has users of its own.
-func removeForeign(_ *os.File, _ string, reason error) error { return reason }
+func removeForeign(_ context.Context, _ *os.File, _ string, reason error) error { return reason }

@@ -3,6 +3,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,7 +14,10 @@ import (
 
 // RemoveTree removes a directory that nothing runs in any more, whoever of a
 // sandbox has filled it. It is no error when there is none.
-func RemoveTree(dir string) error {
+func RemoveTree(dir string) error { return removeTree(context.Background(), dir) }
+
+// removeTree is RemoveTree until ctx ends.
+func removeTree(ctx context.Context, dir string) error {
 	parent, err := os.Open(filepath.Dir(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -22,9 +26,9 @@ func RemoveTree(dir string) error {
 		return err
 	}
 	defer parent.Close()
-	err = treeremove.Remove(int(parent.Fd()), filepath.Base(dir))
+	err = treeremove.Remove(ctx, int(parent.Fd()), filepath.Base(dir))
 	if errors.Is(err, fs.ErrPermission) {
-		err = removeForeign(parent, filepath.Base(dir), err)
+		err = removeForeign(ctx, parent, filepath.Base(dir), err)
 	}
 	if err != nil {
 		return &fs.PathError{Op: "remove", Path: dir, Err: err}

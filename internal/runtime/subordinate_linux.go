@@ -166,9 +166,7 @@ func runMapper(ctx context.Context, name string, pid, first, rest, size int) err
 
 // removeForeign removes what this process may not, since it belongs to users
 // of sandboxes.
-//
-//nolint:contextcheck,nolintlint // as little as the removal of one's own files it is broken off
-func removeForeign(parent *os.File, name string, reason error) error {
+func removeForeign(ctx context.Context, parent *os.File, name string, reason error) error {
 	if os.Geteuid() == 0 {
 		return reason
 	}
@@ -176,7 +174,7 @@ func removeForeign(parent *os.File, name string, reason error) error {
 	if err != nil {
 		return reason
 	}
-	_, err = ids.do(context.Background(), &program{path: selfExe}, sandboxagent.FileTask{Do: sandboxagent.DoRemove, Name: name}, parent)
+	_, err = ids.do(ctx, &program{path: selfExe}, sandboxagent.FileTask{Do: sandboxagent.DoRemove, Name: name}, parent)
 	return err
 }
 

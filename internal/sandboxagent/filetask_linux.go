@@ -126,7 +126,7 @@ func (t FileTask) do(ctx context.Context) (treecopy.Stats, error) {
 		}
 		return treecopy.Measure(ctx, layers, t.Copy.Limit)
 	case DoRemove:
-		return treecopy.Stats{}, treeremove.Remove(firstFile, t.Name)
+		return treecopy.Stats{}, treeremove.Remove(ctx, firstFile, t.Name)
 	case DoOwn:
 		return treecopy.Stats{}, ownFiles(ctx, firstFile, file(1))
 	}

@@ -4,21 +4,22 @@
 package treeremove
 
 import (
+	"context"
 	"errors"
 
 	"golang.org/x/sys/unix"
 )
 
-// Remove removes a directory below another one, with those in it that their
-// owner may not read. It is no error when there is none. One directory is open
+// Remove removes a directory below another one until ctx ends, with those in it
+// that their owner may not read. It is no error when there is none. One directory is open
 // at a time, however deep the tree: os.RemoveAll takes a file descriptor for
 // each level, more than there are for a tree that somebody made to that end.
-func Remove(parent int, name string) error {
+func Remove(ctx context.Context, parent int, name string) error {
 	var err error
 	const tries = 3 // with names that came while it removed
 	for range tries {
 		r := remover{at: -1}
-		err = r.remove(parent, name)
+		err = r.remove(ctx, parent, name)
 		if r.at >= 0 {
 			unix.Close(r.at)
 		}
@@ -42,11 +43,14 @@ type removal struct {
 	names    []string // still to remove
 }
 
-func (r *remover) remove(parent int, top string) error {
+func (r *remover) remove(ctx context.Context, parent int, top string) error {
 	if err := r.entry(parent, top); err != nil {
 		return err
 	}
 	for len(r.levels) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		here := &r.levels[len(r.levels)-1]
 		if len(here.names) == 0 {
 			if err := r.leave(parent); err != nil {
