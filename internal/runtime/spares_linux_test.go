@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,35 @@ func TestSpares(t *testing.T) {
 	for _, id := range []string{"other", "another", "third"} {
 		if next := create(t, rt, Spec{ID: id}); next.(*sandbox) == dead || run(t, next, "ls; echo here") != "here" {
 			t.Errorf("%s has the agent that ended", id)
+		}
+	}
+}
+
+// TestSpareKilled makes sandboxes at the moment at which the agents ahead end.
+func TestSpareKilled(t *testing.T) {
+	rt := mode{"native", func(cfg Config) (Runtime, error) {
+		cfg.Spares = 2
+		return newNative(cfg)
+	}}.start(t)
+	n := rt.(*native)
+	for i := range sparesAfter {
+		create(t, rt, Spec{ID: "first-" + strconv.Itoa(i)})
+	}
+	for i := range 10 {
+		eventually(t, "agents ahead", func() error {
+			if !n.spares.full() {
+				return errNoSpares
+			}
+			return nil
+		})
+		n.spares.mu.Lock()
+		for _, ahead := range n.spares.ready {
+			_ = ahead.box.agent.Kill()
+		}
+		n.spares.mu.Unlock()
+		box := create(t, rt, Spec{ID: "next-" + strconv.Itoa(i), Hostname: "next"})
+		if got := run(t, box, "ls; hostname"); got != "next" {
+			t.Errorf("%q", got)
 		}
 	}
 }

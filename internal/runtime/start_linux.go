@@ -25,8 +25,20 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 	if err := n.makeLayer(spec.ID); err != nil {
 		return nil, err
 	}
+	ahead := n.spares.begin(spec)
 	defer n.spares.finish()
-	box, complaints, err := n.agent(spec)
+	box, err := n.enter(ctx, spec, ahead)
+	if _, refused := errors.AsType[*sandboxagent.Error](err); ahead != nil && err != nil && !refused && ctx.Err() == nil {
+		n.log.Debug("an agent that was started ahead is of no use", "sandbox", spec.ID, "error", err)
+		box, err = n.enter(ctx, spec, nil) // that one may just have ended
+	}
+	return box, err
+}
+
+// enter has an agent build the root of a sandbox: one that was started ahead,
+// or its own.
+func (n *native) enter(ctx context.Context, spec Spec, ahead *spare) (*sandbox, error) {
+	box, complaints, err := n.agent(spec, ahead)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +62,8 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 
 // agent returns a running agent, and the pipe that it complains to until it is
 // set up.
-func (n *native) agent(spec Spec) (*sandbox, *os.File, error) {
-	box, complaints := n.spares.begin(spec).take()
+func (n *native) agent(spec Spec, ahead *spare) (*sandbox, *os.File, error) {
+	box, complaints := ahead.take()
 	if box == nil {
 		box = &sandbox{rt: n, group: spec.ID, hostNetwork: spec.HostNetwork, done: make(chan struct{})}
 		var err error
