@@ -14,6 +14,8 @@ import (
 
 // RemoveTree removes a directory that nothing runs in any more, whoever of a
 // sandbox has filled it. It is no error when there is none.
+//
+//nolint:contextcheck,nolintlint // who gives a directory up is not to leave half of it
 func RemoveTree(dir string) error { return removeTree(context.Background(), dir) }
 
 // removeTree is RemoveTree until ctx ends.

@@ -29,7 +29,7 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 	defer n.spares.finish()
 	box, err := n.enter(ctx, spec, ahead)
 	if _, refused := errors.AsType[*sandboxagent.Error](err); ahead != nil && err != nil && !refused && ctx.Err() == nil {
-		n.log.Debug("an agent that was started ahead is of no use", "sandbox", spec.ID, "error", err)
+		n.log.DebugContext(ctx, "an agent that was started ahead is of no use", "sandbox", spec.ID, "error", err)
 		box, err = n.enter(ctx, spec, nil) // that one may just have ended
 	}
 	return box, err
