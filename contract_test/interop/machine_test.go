@@ -5,8 +5,10 @@ package interop
 import (
 	"bufio"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -15,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -165,7 +168,8 @@ func serveFull(t *testing.T, key string) []string {
 	return []string{"INTEROP_FULL_ENDPOINT=" + server.Endpoint, "INTEROP_FULL_IMAGE=" + second}
 }
 
-// newSites starts two sites that say which headers came to them.
+// newSites starts two sites that say which headers came to them. The plain one
+// has callbacks, too.
 func newSites(t *testing.T) (plain, secure *httptest.Server) {
 	t.Helper()
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -175,8 +179,31 @@ func newSites(t *testing.T) (plain, secure *httptest.Server) {
 		}
 		fmt.Fprintf(w, "team=%s secret=%s", r.Header.Get("X-Team"), secret)
 	})
-	plain, secure = httptest.NewServer(answer), httptest.NewTLSServer(answer)
+	plain, secure = httptest.NewServer(withCallbacks(answer)), httptest.NewTLSServer(answer)
 	t.Cleanup(plain.Close)
 	t.Cleanup(secure.Close)
 	return plain, secure
+}
+
+// withCallbacks answers callbacks of proxies at /callback/ and any name. A GET
+// there tells what the last one was asked, and by which signature.
+func withCallbacks(other http.Handler) http.Handler {
+	var asked sync.Map
+	mux := http.NewServeMux()
+	mux.Handle("/", other)
+	mux.HandleFunc("POST /callback/{name}", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // who asked is gone
+		}
+		asked.Store(r.PathValue("name"), map[string]string{"body": string(body), "signature": r.Header.Get("X-Langsmith-Signature-Jwt")})
+		fmt.Fprint(w, `{"headers":{"Authorization":"Bearer hunter2-hunter2"}}`)
+	})
+	mux.HandleFunc("GET /callback/{name}", func(w http.ResponseWriter, r *http.Request) {
+		last, _ := asked.Load(r.PathValue("name"))
+		if err := json.NewEncoder(w).Encode(last); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	return mux
 }

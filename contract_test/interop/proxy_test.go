@@ -4,6 +4,7 @@ package interop
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +19,7 @@ type proxy struct {
 	done     sync.WaitGroup
 
 	mu    sync.Mutex
-	conns map[*net.TCPConn]struct{}
+	conns map[*net.TCPConn]chan struct{} // closed when nothing uses the connection any more
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -27,7 +28,7 @@ func newProxy(t *testing.T, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: listener, target: target, conns: make(map[*net.TCPConn]struct{})}
+	p := &proxy{listener: listener, target: target, conns: make(map[*net.TCPConn]chan struct{})}
 	p.done.Go(p.accept)
 	t.Cleanup(func() {
 		if err := listener.Close(); err != nil {
@@ -68,7 +69,8 @@ func (p *proxy) accept() {
 		}
 		from, to := conn.(*net.TCPConn), server.(*net.TCPConn)
 		p.mu.Lock()
-		p.conns[from], p.conns[to] = struct{}{}, struct{}{}
+		ended := make(chan struct{})
+		p.conns[from], p.conns[to] = ended, ended
 		p.mu.Unlock()
 		var both sync.WaitGroup
 		both.Go(func() { pass(from, to) })
@@ -76,6 +78,7 @@ func (p *proxy) accept() {
 		p.done.Go(func() {
 			both.Wait()
 			p.forget(from, to)
+			close(ended)
 		})
 	}
 }
@@ -94,12 +97,21 @@ func (p *proxy) forget(conns ...*net.TCPConn) {
 	}
 }
 
-// reset ends all connections as a lost line does: without a word of goodbye.
+// reset ends all connections as a lost line does: without a word of goodbye. A
+// connection is closed only when nobody reads from it any more, so it waits: who
+// asked for the reset may rely on it.
 func (p *proxy) reset() {
+	for _, ended := range p.closeAll() {
+		<-ended
+	}
+}
+
+func (p *proxy) closeAll() map[*net.TCPConn]chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for conn := range p.conns {
 		_ = conn.SetLinger(0)
 		_ = conn.Close()
 	}
+	return maps.Clone(p.conns)
 }

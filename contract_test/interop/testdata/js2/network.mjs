@@ -1,4 +1,4 @@
-import { equal, images, native, secureSite, site, test, throws } from "../case.mjs";
+import { equal, images, native, secureSite, site, test, throws, unique } from "../case.mjs";
 import { boxed, client, config, sdk } from "./kit.mjs";
 
 const of = new sdk.SandboxClient({ ...config, apiEndpoint: images });
@@ -24,6 +24,18 @@ await test("proxy", "rules: a secret is sent by TLS, and is not in the sandbox",
   undo(() => box.delete());
   equal((await box.run(get(secureSite))).stdout, "team= secret=True");
   equal((await box.run("env; cat /proc/*/environ 2>&1")).stdout.includes("hunter2"), false);
+}, native);
+await test("proxy", "callbacks: an endpoint says which headers to add, and can tell who asks", async (undo) => {
+  const url = `${site}/callback/${unique("asked")}`;
+  const callbacks = [{ match_hosts: ["127.0.0.1"], url, ttl_seconds: 60 }];
+  const box = await of.createSandbox({ proxyConfig: { rules: [], callbacks, access_control: { allow_list: hosts } } });
+  undo(() => box.delete());
+  equal((await box.run(get(secureSite))).stdout, "team= secret=True");
+  const { body, signature } = await (await fetch(url)).json();
+  const verifier = new sdk.SandboxTokenVerifier({ apiUrl: images });
+  const callback = await verifier.verifyCallback({ body, signature, aud: url });
+  equal([callback.host, `${callback.host}:${callback.port}`, callback.identity.sandbox_id], ["127.0.0.1", hosts[1], box.id]);
+  await throws(sdk.LangSmithSandboxTokenVerificationError, () => verifier.verifyCallback({ body: `${body} `, signature, aud: url }));
 }, native);
 await boxed("proxy", "access control: what is not allowed is refused", async (box) => {
   equal((await box.run(get(site))).stdout.includes("403"), true);

@@ -1,4 +1,6 @@
 """What only the second generation has."""
+import json, urllib.request
+
 from case import AWAY, entered, equal, IMAGES, name, REGISTRY, SECURE, SITE, SMALL, throws, v
 
 NATIVE = {"needs": "INTEROP_IMAGES_ENDPOINT", "api_endpoint": IMAGES}
@@ -44,6 +46,22 @@ def cases(kit):
         async with kit.box(client, proxy_config=sdk.proxy_config(rules=[rule], access_control=access)) as box:
             equal((await v(box.run(get(SECURE)))).stdout, "team= secret=True")
             equal((await v(box.run("env; cat /proc/*/environ 2>&1"))).stdout.count("hunter2"), 0)
+
+    @case("proxy", "callbacks: an endpoint says which headers to add, and can tell who asks", **NATIVE)
+    async def _(client):
+        url, secure = SITE + "/callback/" + name("asked"), SECURE.removeprefix("https://")
+        config = {"rules": [], "callbacks": [{"match_hosts": ["127.0.0.1"], "url": url, "ttl_seconds": 60}],
+                  "access_control": {"allow_list": [secure]}}
+        async with kit.box(client, proxy_config=config) as box:
+            equal((await v(box.run(get(SECURE)))).stdout, "team= secret=True")
+        with urllib.request.urlopen(url) as answer:
+            asked = json.load(answer)
+        verifier = sdk.SandboxTokenVerifier(api_url=IMAGES)
+        verify = verifier.averify_callback if kit.asynchronous else verifier.verify_callback
+        callback = await v(verify(**asked, aud=url))
+        equal((f"{callback.host}:{callback.port}", callback.identity.sandbox_id), (secure, box.id))
+        await throws(sdk.SandboxTokenVerificationError, lambda: verify(
+            body=asked["body"] + " ", signature=asked["signature"], aud=url))
 
     @case("proxy", "access control: what is not allowed is refused", **NATIVE)
     async def _(client):
