@@ -3,8 +3,8 @@
 package interop
 
 import (
+	"bytes"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,14 +12,22 @@ import (
 	"testing"
 )
 
-// A proxy passes TCP connections on, until it is told to reset them all.
+// A proxy passes TCP connections on, until it is told to reset all that are
+// WebSockets. Others stay: a client may keep one for its next request, and would
+// hear of the end only as it sends it.
 type proxy struct {
 	listener net.Listener
 	target   string
 	done     sync.WaitGroup
 
 	mu    sync.Mutex
-	conns map[*net.TCPConn]chan struct{} // closed when nothing uses the connection any more
+	links map[*link]struct{}
+}
+
+// A link is a connection of a client and the one that is made for it.
+type link struct {
+	client, server *net.TCPConn
+	socket         bool // guarded by the proxy's mu
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -28,13 +36,13 @@ func newProxy(t *testing.T, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: listener, target: target, conns: make(map[*net.TCPConn]chan struct{})}
+	p := &proxy{listener: listener, target: target, links: make(map[*link]struct{})}
 	p.done.Go(p.accept)
 	t.Cleanup(func() {
 		if err := listener.Close(); err != nil {
 			t.Error(err)
 		}
-		p.reset()
+		p.reset(func(*link) bool { return true })
 		p.done.Wait()
 	})
 	return p
@@ -50,7 +58,7 @@ func (p *proxy) control(t *testing.T) string {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
 		}
-		p.reset()
+		p.reset(func(l *link) bool { return l.socket })
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
@@ -67,20 +75,31 @@ func (p *proxy) accept() {
 			_ = conn.Close()
 			continue
 		}
-		from, to := conn.(*net.TCPConn), server.(*net.TCPConn)
+		l := &link{client: conn.(*net.TCPConn), server: server.(*net.TCPConn)}
 		p.mu.Lock()
-		ended := make(chan struct{})
-		p.conns[from], p.conns[to] = ended, ended
+		p.links[l] = struct{}{}
 		p.mu.Unlock()
 		var both sync.WaitGroup
-		both.Go(func() { pass(from, to) })
-		both.Go(func() { pass(to, from) })
+		both.Go(func() { p.requests(l) })
+		both.Go(func() { pass(l.client, l.server) })
 		p.done.Go(func() {
 			both.Wait()
-			p.forget(from, to)
-			close(ended)
+			p.forget(l)
 		})
 	}
+}
+
+// requests passes on what a client sends, and looks at the beginning.
+func (p *proxy) requests(l *link) {
+	first := make([]byte, 8<<10)
+	n, _ := l.client.Read(first)
+	p.mu.Lock()
+	l.socket = bytes.Contains(bytes.ToLower(first[:n]), []byte("\r\nupgrade: websocket\r\n"))
+	p.mu.Unlock()
+	if _, err := l.server.Write(first[:n]); err != nil {
+		return // the other direction ends, too
+	}
+	pass(l.server, l.client)
 }
 
 func pass(to, from *net.TCPConn) {
@@ -88,30 +107,24 @@ func pass(to, from *net.TCPConn) {
 	_ = to.CloseWrite()
 }
 
-func (p *proxy) forget(conns ...*net.TCPConn) {
+func (p *proxy) forget(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, conn := range conns {
-		delete(p.conns, conn)
-		_ = conn.Close()
-	}
+	delete(p.links, l)
+	_, _ = l.client.Close(), l.server.Close()
 }
 
-// reset ends all connections as a lost line does: without a word of goodbye. A
-// connection is closed only when nobody reads from it any more, so it waits: who
-// asked for the reset may rely on it.
-func (p *proxy) reset() {
-	for _, ended := range p.closeAll() {
-		<-ended
-	}
-}
-
-func (p *proxy) closeAll() map[*net.TCPConn]chan struct{} {
+// reset ends connections as a lost line does: without a word of goodbye.
+func (p *proxy) reset(which func(*link) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for conn := range p.conns {
-		_ = conn.SetLinger(0)
-		_ = conn.Close()
+	for l := range p.links {
+		if !which(l) {
+			continue
+		}
+		for _, conn := range []*net.TCPConn{l.client, l.server} {
+			_ = conn.SetLinger(0)
+			_ = conn.Close()
+		}
 	}
-	return maps.Clone(p.conns)
 }

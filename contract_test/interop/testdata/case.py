@@ -38,7 +38,7 @@ def name(what):
 
 
 def drop():
-    """Reset every connection between this program and the server."""
+    """Reset every WebSocket between this program and the server."""
     urllib.request.urlopen(urllib.request.Request(os.environ["INTEROP_DROP"], method="POST")).read()
 
 

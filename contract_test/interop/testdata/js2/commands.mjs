@@ -38,7 +38,6 @@ await boxed("commands", "timeout", (box) =>
 await boxed("commands", "reconnect after the line is dropped", async (box) => {
   const handle = await box.run("echo ready; read a; for i in 1 2 3; do echo $a $i; done", { wait: false, closeInput: false });
   await drop();
-  await box.write("/tmp/dropped", "x");
   const again = await box.reconnect(handle.commandId);
   let out = "";
   for await (const chunk of again) {

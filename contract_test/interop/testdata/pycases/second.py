@@ -1,5 +1,5 @@
 """What only the second generation has."""
-import json, urllib.request
+import json, os, urllib.request
 
 from case import AWAY, entered, equal, IMAGES, name, REGISTRY, SECURE, SITE, SMALL, throws, v
 
@@ -118,6 +118,15 @@ def cases(kit):
         await v(failed.delete())
         await v(client.delete_snapshot(shot.id))
         await v(client.registries.delete(made))
+
+    @boxed("commands", "by Server-Sent Events, an experiment of the client that the server has not")
+    async def _(client, box):
+        os.environ["LANGSMITH_EXPERIMENTAL_FEATURES"] = "sandbox_sse_exec"
+        try:
+            error = await throws(sdk.ResourceNotFoundError, lambda: box.run("true"))
+        finally:
+            del os.environ["LANGSMITH_EXPERIMENTAL_FEATURES"]
+        equal("/execute/stream/start" in str(error), True)
 
     @case("errors", "validation")
     async def _(client):
