@@ -36,6 +36,10 @@ func (a amount) String() string {
 	if a.to == nil || *a.to == 0 {
 		return ""
 	}
+	const gibi = 1 << 30
+	if *a.to%gibi == 0 {
+		return strconv.FormatInt(*a.to/gibi, 10) + "Gi"
+	}
 	return strconv.FormatInt(*a.to, 10)
 }
 

@@ -111,7 +111,7 @@ func (a *app) registryCommand() *cobra.Command {
 		},
 	}
 	update.Flags().StringVar(&change.Name, "name", "", "the new name")
-	update.Flags().StringVar(&change.URL, "url", "", "the new address")
+	update.Flags().StringVar(&change.URL, "url", "", "the new address, with which the password has to be given again")
 	update.Flags().StringVar(&change.Username, "username", "", "the new user")
 	update.Flags().BoolVar(&stdin, "password-stdin", false, "read the new password from standard input")
 	return nounCommand(a, registries, create, update)

@@ -113,7 +113,7 @@ func (a *app) snapshotCreateCommand() *cobra.Command {
 	create.Flags().StringVar(&req.Description, "description", "", "what it is for")
 	create.Flags().StringVar(&registry, "registry", "", "registry whose login the image needs: NAME or an id")
 	completeFlag(create, "registry", completeNames(a, registries, 0))
-	create.Flags().Var(amount{&req.FSCapacityBytes, quantity.ParseBytes}, "size", "disk of sandboxes that boot from it")
+	create.Flags().Var(amount{&req.FSCapacityBytes, quantity.ParseBytes}, "size", "disk of sandboxes that boot from it, such as 16Gi")
 	p.flags(create, formName, "ids")
 	return create
 }
@@ -182,7 +182,7 @@ make a snapshot of the result. The log comes on standard error.`,
 	build.Flags().StringVarP(&args, "file", "f", "", "the Dockerfile, in the directory; Dockerfile by default")
 	completeFlag(build, "file", localFiles)
 	build.Flags().StringVar(&target, "target", "", "stage to build; the last by default")
-	build.Flags().Var(amount{&req.FSCapacityBytes, quantity.ParseBytes}, "size", "disk of sandboxes that boot from it")
+	build.Flags().Var(amount{&req.FSCapacityBytes, quantity.ParseBytes}, "size", "disk of sandboxes that boot from it, such as 16Gi")
 	p.flags(build, formName, "ids")
 	return build
 }
