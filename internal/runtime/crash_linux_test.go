@@ -182,18 +182,25 @@ func inNamespaces(cmd *exec.Cmd, flags uintptr) {
 	ids.apply(cmd.SysProcAttr)
 }
 
+// ownForNamespaces gives a test's directory to such a helper.
+func ownForNamespaces(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	for _, name := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chown(name, rangeStart, rangeStart); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // runHelper runs a helper that is root of namespaces of its own.
 func runHelper(t *testing.T, name string, flags uintptr) {
 	t.Helper()
 	startNative(t) // or skip
 	dir := t.TempDir()
-	if os.Geteuid() == 0 {
-		for _, name := range []string{dir, filepath.Dir(dir)} {
-			if err := os.Chown(name, rangeStart, rangeStart); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	ownForNamespaces(t, dir)
 	cmd := helper(t, name, "RUNTIME_TEST_DIR="+filepath.Join(dir, "boxes"))
 	inNamespaces(cmd, flags)
 	output, err := cmd.CombinedOutput()
@@ -257,11 +264,16 @@ func TestMaskedProc(t *testing.T) {
 	runHelper(t, "masked-proc", syscall.CLONE_NEWNS)
 }
 
-func maskedProcHelper() error {
+// maskProc covers a part of /proc in the mount namespace of this process.
+func maskProc() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	if err := unix.Mount("/dev/null", "/proc/version", "", unix.MS_BIND, ""); err != nil {
+	return unix.Mount("/dev/null", "/proc/version", "", unix.MS_BIND, "")
+}
+
+func maskedProcHelper() error {
+	if err := maskProc(); err != nil {
 		return err
 	}
 	n, err := openDetected(helperConfig(), false)
