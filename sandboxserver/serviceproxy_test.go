@@ -197,7 +197,7 @@ func TestServiceEntry(t *testing.T) {
 	at := s.shared(map[string]any{"port": 3000})
 	elsewhere := s.shared(map[string]any{"port": 3001})
 	sign := func(change func(*claims)) string {
-		c := claims{Kind: tokenService, Sandbox: s.sb.ID, Port: 3000, Expires: time.Now().Add(time.Minute).Unix()}
+		c := claims{Kind: tokenService, Sandbox: s.sb.ID, Port: 3000, Expires: time.Now().Add(time.Hour).Unix()}
 		change(&c)
 		token, err := s.server.engine.signer.sign(c)
 		if err != nil {
