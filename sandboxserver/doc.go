@@ -190,8 +190,11 @@
 // have their files.
 //
 //   - The records are in state.db, which is written and synced before a change
-//     is answered. Files of snapshots are synced before they are ready; those of
-//     sandboxes and volumes are as after a power failure, if there was one.
+//     is answered. Nothing is seen as ready before its record is there. Files of
+//     snapshots are synced before that; those of sandboxes and volumes are as
+//     after a power failure, if there was one.
+//   - A change that cannot be saved, as on a full disk, is made nevertheless,
+//     answered with status 500, and saved with the next one that can be.
 //   - A server refuses a store of a later version, a damaged one, and a
 //     directory with files and no store. It repairs and deletes nothing then.
 //   - A sandbox that was starting for the first time has failed or is gone; a
@@ -202,7 +205,8 @@
 //     The idle time of a sandbox of a template goes on, too, after [Server.Close];
 //     after a kill it begins anew.
 //   - Leftovers are removed at the start: of creations, captures and deletions
-//     that a kill cut off. What cannot be removed is logged.
+//     that a kill cut off. What cannot be removed is logged; what somebody else
+//     put beside the files of volumes and snapshots stays.
 //   - Environment variables, opaque values of proxy configurations, passwords of
 //     registries and the key that signs links are kept as they are, in files of
 //     mode 0600. Whoever can read the directory has them.

@@ -273,7 +273,10 @@ func (e *engine) enterVolume(s savedVolume) error {
 	if v.bytes, err = quantity.ParseBytes(s.Size); err != nil {
 		return fmt.Errorf("%q: size %w", v.name, err)
 	}
-	if err := makeVolumeDir(e.volumeDir(v.id)); err != nil && !errors.Is(err, fs.ErrExist) {
+	switch err := makeVolumeDir(e.volumeDir(v.id)); {
+	case err == nil:
+		e.log.Warn("files of a volume are missing: it is empty now", "volume", v.name)
+	case !errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%q: %w", v.name, err)
 	}
 	e.volumes.add(v)

@@ -287,3 +287,26 @@ func (f *stateFile) raw(c change) (got string, err error) {
 	defer db.Close()
 	return got, db.View(func(tx *bbolt.Tx) error { got = string(tx.Bucket([]byte(c.kind)).Get([]byte(c.id))); return nil })
 }
+
+// TestVolumeWithoutFiles: it can be used, and that its files are gone is told.
+func TestVolumeWithoutFiles(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, at(t.TempDir()))
+	v := decode[gen.Volume](t, b.want(201, "POST", "/volumes", `{"name":"v","size":"1Gi"}`))
+	dir := b.killed()
+	if err := os.Remove(filepath.Join(dir, "volumes", v.ID)); err != nil {
+		t.Fatal(err)
+	}
+	logged := make(logLines, 100)
+	after := newBench(t, at(dir), logTo(logged))
+	after.want(200, "GET", "/volumes/v", nil)
+	if info, err := os.Stat(filepath.Join(dir, "volumes", v.ID)); err != nil || info.Mode().Perm() != 0o777 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for len(logged) > 0 {
+		if strings.Contains(<-logged, "files of a volume are missing") {
+			return
+		}
+	}
+	t.Error("nothing was logged")
+}
