@@ -2,6 +2,8 @@ package egress
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -82,6 +84,44 @@ func TestCallbackOutOfReach(t *testing.T) {
 		if _, dialed := b.seen(); len(dialed) > 0 {
 			t.Errorf("%s: dialed %v", address, dialed)
 		}
+	}
+}
+
+// TestCallbackSignature: what an endpoint is asked is signed for its address as
+// configured, whatever the configuration puts there, or it is not asked.
+func TestCallbackSignature(t *testing.T) {
+	t.Parallel()
+	const address = "http://OTHER.test/headers"
+	b := newBench(t, Policy{Allow: []string{"*"}}, gen.ProxyConfig{Callbacks: []gen.ProxyCallback{{
+		MatchHosts: []string{"api.test"}, URL: address, TTLSeconds: 60,
+		RequestHeaders: []gen.ProxyHeader{header(gen.ProxyHeaderPlaintext, "x-langsmith-signature-jwt", "forged")},
+	}}})
+	var refuse atomic.Bool
+	b.gateway.cfg.Sign = func(address string, body []byte) (string, error) {
+		if refuse.Load() {
+			return "", errors.New("no key")
+		}
+		return address + string(body), nil
+	}
+	b.serveTLS(public+":443", http.HandlerFunc(hello))
+	b.serve("93.184.216.35:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if got := r.Header.Values("X-LangSmith-Signature-JWT"); err != nil || len(got) != 1 || got[0] != address+string(body) {
+			t.Errorf("%q for %q: %v", got, body, err)
+		}
+		_, _ = w.Write([]byte(`{"headers":{"a":"b"}}`))
+	}))
+	if got := b.get(b.client(true), "https://api.test/"); got.status != http.StatusOK {
+		t.Errorf("%+v", got)
+	}
+	_, before := b.seen()
+	b.proxy.Apply(b.proxy.Rules())
+	refuse.Store(true)
+	if got := b.get(b.client(true), "https://api.test/"); got.status != http.StatusBadGateway {
+		t.Errorf("%+v", got)
+	}
+	if _, dialed := b.seen(); len(dialed) != len(before) {
+		t.Errorf("dialed %v, after %v", dialed, before)
 	}
 }
 
