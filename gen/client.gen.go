@@ -1614,7 +1614,7 @@ type PoolUpdate struct {
 	Replicas *int `json:"replicas,omitempty"`
 }
 
-// ProxyCallback An endpoint that answers with the headers to add.
+// ProxyCallback An endpoint that answers with the headers to add. What it is asked is signed in `X-LangSmith-Signature-JWT`, for `url`.
 type ProxyCallback struct {
 	// FullRequest Whether the endpoint is sent the request itself.
 	FullRequest bool `json:"full_request,omitempty,omitzero"`

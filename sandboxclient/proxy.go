@@ -44,7 +44,8 @@ func GCPRule(serviceAccountJSON SecretValue, scopes ...string) ProxyRule {
 }
 
 // Callback asks an endpoint for the headers of requests to hosts, and keeps
-// its answers for so many seconds, 60 to 3600.
+// its answers for so many seconds, 60 to 3600. The endpoint can check who asks
+// with Verifier.Callback of package sandboxauth.
 func Callback(endpoint string, ttlSeconds int, hosts ...string) ProxyCallback {
 	return ProxyCallback{URL: endpoint, TTLSeconds: ttlSeconds, MatchHosts: hosts}
 }
