@@ -34,7 +34,6 @@ func reasons() []reason {
 		{"js2", "LangSmithSandboxServerReloadError", "caught by the client itself, which reattaches"},
 		{python, "SandboxServerReloadError", "caught by the client itself, which reattaches"},
 		{python, "TunnelPortNotAllowedError TunnelConnectionRefusedError TunnelUnsupportedVersionError", "exported, and never raised: the client writes to its log instead"},
-		{"py2", "*Resource.with_raw_response *Resource.with_streaming_response", "the same requests, with the answer undecoded: of all that is generated"},
 		{"py2", "SandboxCallbackRequest", "what callbacks with the full request bring, which the local server refuses"},
 	}
 }

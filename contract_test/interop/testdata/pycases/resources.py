@@ -81,6 +81,29 @@ def cases(kit):
         equal(renamed in [r.name for r in (await v(api.registries.list())).registries], True)
         await v(api.registries.delete(renamed))
 
+    @case("answers as they come, and as streams")
+    async def _(api):
+        window = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-02T00:00:00Z"}
+        async with made(api) as box:
+            raw = await v(api.boxes.with_raw_response.retrieve(box))
+            equal((raw.status_code, (await v(raw.parse())).name), (200, box))
+            async with entered(api.boxes.with_streaming_response.retrieve(box)) as answer:
+                equal((await v(answer.parse())).name, box)
+        login = name("registry")
+        raw = await v(api.registries.with_raw_response.create(name=login, url="127.0.0.1:9", username="robot", password="pass-word"))
+        equal((await v(raw.parse())).name, login)
+        async with entered(api.registries.with_streaming_response.delete(login)) as answer:
+            equal(answer.status_code < 300, True)
+        await throws(langsmith.NotFoundError, lambda: api.snapshots.with_raw_response.retrieve_by_name(name("none")))
+        for refused in (api.snapshots.with_streaming_response.retrieve_by_name(name("none")),
+                        api.with_streaming_response.list_usage_costs(**window)):
+            async def opened():
+                async with entered(refused):
+                    pass
+            await throws(langsmith.APIStatusError, opened)
+        error = await throws(langsmith.APIStatusError, lambda: api.with_raw_response.list_usage_costs(**window))
+        equal(error.status_code, 501)
+
     @case("costs of usage, which nothing here has")
     async def _(api):
         async def costs():
