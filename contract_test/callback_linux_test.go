@@ -22,7 +22,7 @@ import (
 // that nobody changed the question.
 func TestCallbackSignature(t *testing.T) {
 	t.Parallel()
-	if report := runtime.Probe(t.TempDir()); report.Isolation != runtime.IsolationNative {
+	if report := runtime.Probe(t.TempDir(), ""); report.Isolation != runtime.IsolationNative {
 		t.Skipf("sandboxes have the host's network: %v", report.Reason)
 	}
 	if _, err := exec.LookPath("curl"); err != nil {

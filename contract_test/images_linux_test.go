@@ -32,7 +32,7 @@ func system(t *testing.T) []imagetest.Entry {
 // have more than one.
 func imageServer(t *testing.T, cfg sandboxserver.Config) (s *localServer, users bool) {
 	t.Helper()
-	report := runtime.Probe(t.TempDir())
+	report := runtime.Probe(t.TempDir(), "")
 	if report.Isolation != runtime.IsolationNative || !report.Features.WritableUsr {
 		t.Skipf("no root of their own for images: %v", report.Reason)
 	}

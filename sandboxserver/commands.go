@@ -95,7 +95,7 @@ func startTerminal(ctx context.Context, sb runtime.Sandbox, cmd runtime.Command)
 	return &session.Running{
 		Process: process, Stdin: keyboard{term}, Stdout: term,
 		Resize: func(cols, rows int) error {
-			return runtime.Resize(term, runtime.WindowSize{Cols: uint16(cols), Rows: uint16(rows)}) //nolint:gosec // checked
+			return p.Resize(runtime.WindowSize{Cols: uint16(cols), Rows: uint16(rows)}) //nolint:gosec // checked
 		},
 	}, nil
 }

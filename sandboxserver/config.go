@@ -48,6 +48,9 @@ const (
 	// IsolationRoot is IsolationNative by root: sandboxes have users of their
 	// own, who are nobody on the host.
 	IsolationRoot Isolation = Isolation(runtime.IsolationRoot)
+	// IsolationOCI is a container of runsc (gVisor) for each sandbox, with a
+	// kernel of its own: Config.OCIRuntime. It is above all others.
+	IsolationOCI Isolation = Isolation(runtime.IsolationOCI)
 
 	// IsolationNative is Linux namespaces and a private root over the host's
 	// read-only /usr, by whichever step the host allows.
@@ -88,6 +91,17 @@ type Config struct {
 	// IsolationLandlock and IsolationProcess; empty means the strongest way the
 	// host allows, which is found by trying.
 	Isolation Isolation
+
+	// OCIRuntime is runsc (gVisor), by path or as PATH has it, for code that is
+	// not to reach the host's kernel: every sandbox is a container that it makes
+	// then, which is IsolationOCI, and New fails with ErrIsolation where it does
+	// not work. Others of its kind, such as crun and runc, are refused: their
+	// containers share the host's kernel, which IsolationNative guards better.
+	// Sandboxes have the host's read-only /usr, one user, root, no images and no
+	// limit of processes, and a sandbox that is out of memory ends; starting one
+	// takes some hundred milliseconds. Empty has the server make sandboxes
+	// itself. It excludes Isolation and PullImages.
+	OCIRuntime string
 
 	// MinIsolation is the weakest isolation New accepts, and any step of the
 	// ladder; empty means IsolationNative, below which absolute paths are not
@@ -248,6 +262,12 @@ func (c Config) check() error {
 	}
 	if i := cmp.Or(c.Isolation, IsolationNative); i.strength() == 0 || runtime.Isolation(i).Class() != runtime.Isolation(i) {
 		return fmt.Errorf("sandboxserver: unknown isolation %q: use %q, %q or %q", i, IsolationNative, IsolationLandlock, IsolationProcess)
+	}
+	if c.Isolation == IsolationOCI {
+		return fmt.Errorf("sandboxserver: isolation %q needs Config.OCIRuntime, and not Config.Isolation", c.Isolation)
+	}
+	if c.OCIRuntime != "" && (c.Isolation != "" || c.PullImages) {
+		return errors.New("sandboxserver: OCIRuntime excludes Isolation and PullImages")
 	}
 	if c.MinIsolation.strength() == 0 {
 		return fmt.Errorf("sandboxserver: unknown isolation %q: use %q or one of %q", c.MinIsolation, IsolationNative, runtime.Ladder)

@@ -16,6 +16,10 @@ func TestConfigRefusals(t *testing.T) {
 	}{
 		"isolation":         {Config{Isolation: "vm"}, `"vm"`},
 		"step":              {Config{Isolation: IsolationRoot}, `"native-root"`},
+		"oci":               {Config{Isolation: IsolationOCI}, "OCIRuntime"},
+		"oci and images":    {Config{OCIRuntime: "runsc", PullImages: true}, "PullImages"},
+		"oci and another":   {Config{OCIRuntime: "runsc", Isolation: IsolationNative}, "excludes"},
+		"no oci":            {Config{OCIRuntime: "/nonexistent/runsc", MinIsolation: IsolationProcess}, "/nonexistent/runsc"},
 		"minimum":           {Config{MinIsolation: "vm"}, `"vm"`},
 		"negative limit":    {Config{Limits: Limits{CPUMillicores: -1}}, "negative"},
 		"negative output":   {Config{MaxOutput: -1}, "negative"},

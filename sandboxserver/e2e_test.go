@@ -3,6 +3,7 @@
 package sandboxserver
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -14,9 +15,13 @@ import (
 	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
+// ociRuntime is what the tests of containers use: runsc if it is on PATH, or
+// what a variable names.
+func ociRuntime() string { return cmp.Or(os.Getenv("SANDBOX_TEST_OCI_RUNTIME"), "runsc") }
+
 // isolations are what this host can do, weakest first.
 func isolations(t *testing.T) []Isolation {
-	report := runtime.Probe(t.TempDir())
+	report := runtime.Probe(t.TempDir(), ociRuntime())
 	if report.Isolation == "" {
 		t.Fatal("no runtime works here: ", report.Reason)
 	}
@@ -35,6 +40,9 @@ func eachIsolation(t *testing.T, test func(*bench), change ...func(*Config)) {
 		t.Run(string(isolation), func(t *testing.T) {
 			t.Parallel()
 			cfg := Config{APIKey: testKey, Isolation: isolation, MinIsolation: isolation}
+			if isolation == IsolationOCI {
+				cfg.Isolation, cfg.OCIRuntime = "", ociRuntime()
+			}
 			for _, f := range change {
 				f(&cfg)
 			}

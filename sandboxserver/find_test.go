@@ -73,6 +73,9 @@ func TestGlob(t *testing.T) {
 			"closed true false", "closed/x false false", "d true false", "d/e true false", "d/e/loop true false", "d/up true false",
 			"dir true false", "f false true", "file false true", "none false false", "pipe false false",
 		}
+		if b.server.Isolation() == IsolationOCI {
+			want = want[:len(want)-1] // pipes are the sandbox's own kernel's
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			b.t.Errorf("links (-want +got):\n%s", diff)
 		}

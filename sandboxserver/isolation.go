@@ -16,7 +16,7 @@ const spareAgents = 2
 func openRuntime(cfg Config, dir string, keep func(id string) bool) (runtime.Runtime, error) {
 	rt, err := runtime.New(runtime.Config{
 		Dir: dir, Keep: keep, Isolation: runtime.Isolation(cfg.Isolation), Minimum: runtime.Isolation(cfg.MinIsolation), Logger: cfg.Logger,
-		Spares: spareAgents,
+		Spares: spareAgents, OCI: cfg.OCIRuntime,
 	})
 	weak, isWeak := errors.AsType[*runtime.WeakError](err)
 	switch {
@@ -25,6 +25,8 @@ func openRuntime(cfg Config, dir string, keep func(id string) bool) (runtime.Run
 			ErrIsolation, err, weak.Best, shares(Isolation(weak.Best)), weak.Best)
 	case isWeak:
 		return nil, fmt.Errorf("sandboxserver: %w: %w", ErrIsolation, err)
+	case cfg.OCIRuntime != "" && errors.Is(err, runtime.ErrUnsupported):
+		return nil, fmt.Errorf("sandboxserver: %w: %w", ErrIsolation, err) // nothing stands in for it
 	case err != nil:
 		return nil, fmt.Errorf("sandboxserver: %w", err)
 	}
@@ -40,7 +42,7 @@ func shares(i Isolation) string {
 		return "shares the host's paths, process numbers and ports"
 	case IsolationProcBound:
 		return "shows the names of the host's processes"
-	case IsolationRootless, IsolationSubordinate, IsolationRoot, IsolationNative:
+	case IsolationRootless, IsolationSubordinate, IsolationRoot, IsolationNative, IsolationOCI:
 	}
 	return "shares the host's kernel"
 }

@@ -62,9 +62,13 @@ func (n *internet) connect(c *egress.Config) {
 }
 
 // newNetBench is a server on real isolation.
-func newNetBench(t *testing.T, n *internet) *bench {
+func newNetBench(t *testing.T, n *internet, change ...func(*Config)) *bench {
 	t.Helper()
-	server, err := New(Config{APIKey: testKey, Egress: n.egress, reach: n.connect})
+	cfg := Config{APIKey: testKey, Egress: n.egress, reach: n.connect}
+	for _, f := range change {
+		f(&cfg)
+	}
+	server, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +92,21 @@ const status = "curl -sS -m 20 -o /dev/null -w '%{http_code} %{http_connect}' "
 func TestEgressForReal(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t, "*", "127.0.0.1:1")
-	b := newNetBench(t, n)
+	t.Run("native", func(t *testing.T) {
+		t.Parallel()
+		egressForReal(t, n, newNetBench(t, n))
+	})
+	t.Run("oci", func(t *testing.T) {
+		t.Parallel()
+		if !slices.Contains(isolations(t), IsolationOCI) {
+			t.Skip("no runsc on this host")
+		}
+		egressForReal(t, n, newNetBench(t, n, func(cfg *Config) { cfg.OCIRuntime = ociRuntime() }))
+	})
+}
+
+func egressForReal(t *testing.T, n *internet, b *bench) {
+	t.Helper()
 	config := withSecret("example.com")
 	config["access_control"] = map[string]any{"allow_list": []string{"example.com", "*.example.com", "127.0.0.1", "127.0.0.1:1"}}
 	s := b.box(map[string]any{"proxy_config": config})

@@ -150,7 +150,7 @@ func (s *Server) removeTemp() error {
 func (s *Server) APIKey() string { return s.cfg.APIKey }
 
 // Isolation returns how sandboxes are isolated: [IsolationNative],
-// [IsolationLandlock] or [IsolationProcess].
+// [IsolationLandlock], [IsolationProcess] or [IsolationOCI].
 func (s *Server) Isolation() Isolation { return Isolation(s.engine.rt.Isolation()) }
 
 // IsolationStep returns which step of the ladder it is: one of those of

@@ -18,10 +18,17 @@ const doctorHelp = `Show how far sandboxes on this machine are kept apart from i
 isolation is in force, why not a better one, and what would help. Each step is
 tried in child processes that leave nothing behind.
 
-The exit code is 0 when the minimum of --min-isolation is met, and 1 when not.`
+The exit code is 0 when the minimum of --min-isolation is met, and 1 when not.
+With --oci-runtime that is oci: a server has nothing stand in for it.`
+
+// The flag that doctor and serve have in common.
+const (
+	ociRuntimeFlag = "oci-runtime"
+	ociRuntimeHelp = "runsc (gVisor), by path or name, to have sandboxes be containers with a kernel of their own; none by default"
+)
 
 type doctorFlags struct {
-	data, minimum string
+	data, minimum, oci string
 }
 
 // isolations are the words for how far sandboxes are kept apart.
@@ -48,6 +55,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.data, "data", "", "data directory that a server would have; a temporary one by default")
 	flags.StringVar(&f.minimum, "min-isolation", string(runtime.IsolationNative), "weakest isolation to accept: native or a step that is listed")
+	flags.StringVar(&f.oci, ociRuntimeFlag, "", ociRuntimeHelp)
 	p.flags(cmd, formTable, "the step in force")
 	completeFlag(cmd, "data", localDirectories)
 	completeFlag(cmd, "min-isolation", oneOf(isolations()...))
@@ -58,6 +66,9 @@ func (a *app) doctor(f doctorFlags, p printer) error {
 	if err := p.check(); err != nil {
 		return err
 	}
+	if f.oci != "" {
+		f.minimum = string(runtime.IsolationOCI) // as a server has nothing stand in for it
+	}
 	minimum := runtime.Isolation(f.minimum)
 	if minimum.Strength() == 0 {
 		return fmt.Errorf("--min-isolation %q: want %s", f.minimum, orOf(isolations()))
@@ -67,7 +78,7 @@ func (a *app) doctor(f doctorFlags, p printer) error {
 		return fmt.Errorf("directory for trials: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	d := diagnose(runtime.Probe(filepath.Join(dir, "trial")), runtime.InspectHost(), minimum)
+	d := diagnose(runtime.Probe(filepath.Join(dir, "trial"), f.oci), runtime.InspectHost(), minimum)
 	switch {
 	case p.form == formJSON:
 		err = printJSON(a.out, d)

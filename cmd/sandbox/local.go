@@ -29,7 +29,7 @@ func listen(ctx context.Context, addr string, cfg sandboxserver.Config) (*localS
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	server, err := sandboxserver.New(cfg)
+	server, err := sandboxserver.New(cfg) //nolint:contextcheck // its trials have times of their own
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -21,6 +21,7 @@ type serveFlags struct {
 	addr         string
 	data         string
 	minIsolation string
+	oci          string
 	allowHosts   []string
 	hostNetwork  bool
 	services     string
@@ -57,6 +58,7 @@ server serves.`,
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address to listen on; port 0 is a free one")
 	flags.StringVar(&f.data, "data", "", "directory in which everything survives a restart, sandboxes as stopped; holds secrets; none by default")
 	flags.StringVar(&f.minIsolation, "min-isolation", string(sandboxserver.IsolationNative), "weakest isolation to accept: see sandbox doctor; process is none")
+	flags.StringVar(&f.oci, ociRuntimeFlag, "", ociRuntimeHelp)
 	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "host name that requests may come under, besides this machine's; may be repeated")
 	flags.StringVar(&f.services, "service-domain", "", "domain below which shared ports have hosts for browsers; localhost by default, on this machine")
 	flags.BoolVar(&f.hostNetwork, "host-network", false, "let sandboxes use the network of this machine")
@@ -82,6 +84,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		APIKey:       strings.TrimSpace(a.getenv("SANDBOX_SERVE_API_KEY")),
 		Dir:          f.data,
 		MinIsolation: sandboxserver.Isolation(f.minIsolation),
+		OCIRuntime:   f.oci,
 		AllowedHosts: f.allowHosts,
 		HostNetwork:  f.hostNetwork,
 		Egress:       sandboxserver.Egress{Allow: f.egress},

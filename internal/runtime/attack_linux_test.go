@@ -92,12 +92,26 @@ var (
 	}
 )
 
+// What a sandbox does to a kernel of its own.
+const ownKernelOnly = "it is the sandbox's own kernel, in which only the sandbox is"
+
+var ociResidual = map[string]string{
+	"change the limits of process 1":       nativeResidual["change the limits of process 1"],
+	"use the magic keys":                   ownKernelOnly + "; they do nothing",
+	"read what /proc tells of the machine": ownKernelOnly,
+	"make a user namespace":                ownKernelOnly,
+	"make a mount namespace":               ownKernelOnly,
+	"find the host's cgroups":              ownKernelOnly + "; the directory is empty",
+}
+
 func residualOf(mode string) map[string]string {
 	switch mode {
 	case "landlock":
 		return landlockResidual
 	case procBound:
 		return procBoundResidual
+	case "oci":
+		return ociResidual
 	}
 	return nativeResidual
 }

@@ -244,7 +244,7 @@ func noNamespacesHelper() error {
 	if err := rt.Close(); err != nil {
 		return err
 	}
-	report := Probe(cfg.Dir)
+	report := Probe(cfg.Dir, "")
 	if report.Step != best || !errors.Is(report.Reason, ErrUnsupported) {
 		return fmt.Errorf("probe: %+v", report)
 	}

@@ -106,7 +106,7 @@ func echoOnce(t *testing.T, box Sandbox, network, address string) {
 		return
 	}
 	defer conn.Close()
-	tcp, ok := conn.(*net.TCPConn)
+	tcp, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
 		t.Errorf("%s: %T", address, conn)
 		return

@@ -71,6 +71,10 @@ var causes = []cause{
 		"install newuidmap and newgidmap (package uidmap or shadow-utils), and usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with numbers that /etc/subuid does not have yet",
 	},
 	{
+		is(errNoOCI), "a kernel of their own is for sandboxes that are containers of runsc (gVisor)",
+		"install runsc, and name it with --oci-runtime",
+	},
+	{
 		is(errProcBound), "parts of /proc are covered, as in a container, and so the kernel refuses a new one",
 		"start the container with --security-opt systempaths=unconfined, or run outside of one",
 	},

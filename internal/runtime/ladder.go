@@ -37,10 +37,14 @@ const (
 	// IsolationRoot is IsolationNative by root: sandboxes have many users, none
 	// of which is anybody on the host.
 	IsolationRoot Isolation = "native-root"
+	// IsolationOCI is a container of another program, with a kernel of its own
+	// (gVisor's): system calls of commands do not reach the host's. It is not
+	// tried unless Config.OCI names the program.
+	IsolationOCI Isolation = "oci"
 )
 
 // Ladder are the steps, strongest first.
-var Ladder = []Isolation{IsolationRoot, IsolationSubordinate, IsolationRootless, IsolationProcBound, IsolationLandlock, IsolationProcess}
+var Ladder = []Isolation{IsolationOCI, IsolationRoot, IsolationSubordinate, IsolationRootless, IsolationProcBound, IsolationLandlock, IsolationProcess}
 
 // Strength orders isolations, from 1; unknown ones have 0. IsolationNative is
 // as strong as its weakest step.
@@ -128,6 +132,9 @@ func (o opener) atLeast(cfg Config) (Runtime, error) {
 // whyNot is the reason for the step that was found, and not a better one of
 // the same class.
 func whyNot(want, have Isolation) error {
+	if want == IsolationOCI {
+		return errNoOCI
+	}
 	if have == IsolationProcBound {
 		return errProcBound
 	}
@@ -145,6 +152,8 @@ var (
 	errNotRoot = errors.New("the server is not root")
 	// errNoSubordinates is why that is their only user.
 	errNoSubordinates = errors.New("no subordinate ids")
+	// errNoOCI is why sandboxes share the host's kernel.
+	errNoOCI = fmt.Errorf("%w: no OCI runtime is configured", ErrUnsupported)
 )
 
 // climb opens the strongest runtime that works, from the top down to the
@@ -206,31 +215,38 @@ type Report struct {
 // changes for a process that runs.
 var probes struct {
 	mu   sync.Mutex
-	done map[uint64]Report
+	done map[probeKey]Report
+}
+
+type probeKey struct {
+	device uint64
+	oci    string
 }
 
 // Probe tries every step on this host, with files below dir, and leaves
 // nothing behind. It does so once for each file system.
-func Probe(dir string) Report {
+//
+// The OCI runtime is that of Config.OCI, and may be empty.
+func Probe(dir, oci string) Report {
 	probes.mu.Lock()
 	defer probes.mu.Unlock()
-	device := deviceOf(dir)
-	report, ok := probes.done[device]
+	key := probeKey{deviceOf(dir), oci}
+	report, ok := probes.done[key]
 	if !ok {
-		report = probe(dir, openers)
+		report = probe(dir, oci, append([]opener{{IsolationOCI, newOCI}}, openers...))
 		if probes.done == nil {
-			probes.done = make(map[uint64]Report)
+			probes.done = make(map[probeKey]Report)
 		}
-		probes.done[device] = report
+		probes.done[key] = report
 	}
 	report.Rungs = slices.Clone(report.Rungs)
 	return report
 }
 
-func probe(dir string, list []opener) Report {
+func probe(dir, oci string, list []opener) Report {
 	var report Report
 	for _, o := range list {
-		cfg, err := Config{Dir: dir, Isolation: o.class, Minimum: IsolationProcess}.complete()
+		cfg, err := Config{Dir: dir, OCI: oci, Isolation: o.class, Minimum: IsolationProcess}.complete()
 		var rt Runtime
 		if err == nil {
 			rt, err = o.open(cfg)

@@ -127,7 +127,7 @@ func TestNewIsolation(t *testing.T) {
 
 func TestProbeReports(t *testing.T) {
 	closed := 0
-	report := probe(t.TempDir(), host(&closed, map[Isolation]Isolation{IsolationNative: IsolationProcBound, IsolationProcess: IsolationProcess}, syscall.ENOSYS))
+	report := probe(t.TempDir(), "", host(&closed, map[Isolation]Isolation{IsolationNative: IsolationProcBound, IsolationProcess: IsolationProcess}, syscall.ENOSYS))
 	if report.Isolation != IsolationNative || report.Step != IsolationProcBound || report.Features.IDs != 7 || closed != 2 {
 		t.Errorf("%+v, %d closed", report, closed)
 	}
@@ -142,7 +142,7 @@ func TestProbeReports(t *testing.T) {
 	if !errors.Is(report.Reason, errProcBound) {
 		t.Errorf("%v", report.Reason)
 	}
-	none := probe(t.TempDir(), host(&closed, nil, syscall.EPERM))
+	none := probe(t.TempDir(), "", host(&closed, nil, syscall.EPERM))
 	if none.Isolation != "" || none.Reason == nil {
 		t.Errorf("%+v", none)
 	}
@@ -152,7 +152,7 @@ func TestProbeReports(t *testing.T) {
 func TestProbe(t *testing.T) {
 	noLeaks(t)
 	dir := filepath.Join(t.TempDir(), "probe")
-	report := Probe(dir)
+	report := Probe(dir, "")
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("left: %v", err)
 	}
@@ -166,7 +166,7 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	report.Rungs[0].Step = "changed"
-	if again := Probe(dir); again.Rungs[0].Step != Ladder[0] || again.Step != report.Step {
+	if again := Probe(dir, ""); again.Rungs[0].Step != Ladder[0] || again.Step != report.Step {
 		t.Errorf("%+v", again)
 	}
 }

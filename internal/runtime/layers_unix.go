@@ -50,6 +50,11 @@ func openLayers(cfg Config) (*layers, error) {
 		return nil, fmt.Errorf("runtime directory: %w", err)
 	}
 	l.lock = lock
+	if cfg.evict != nil {
+		if err := cfg.evict(); err != nil {
+			l.log.Warn("containers of a killed server may be left", "dir", dir, "error", err)
+		}
+	}
 	// What cannot be removed harms nobody: ids are not used again.
 	if err := errors.Join(RemoveTree(filepath.Join(dir, trashName)), l.clear()); err != nil {
 		l.log.Warn("files of old sandboxes are left", "dir", dir, "error", err)

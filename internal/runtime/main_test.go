@@ -273,6 +273,10 @@ func entries(t *testing.T, dir string) []string {
 	return names
 }
 
+// ownKernel reports whether sandboxes have a kernel of their own: this machine
+// does not see their named pipes, and they not its holes in files.
+func ownKernel(rt Runtime) bool { return rt.Isolation() == IsolationOCI }
+
 // layersOf returns the directory of a runtime or of a sandbox's.
 func layersOf(v any) *layers {
 	type layered interface{ base() *layers }

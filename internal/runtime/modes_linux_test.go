@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +18,19 @@ var modes = []mode{
 	{"native-rootless", func(cfg Config) (Runtime, error) { return openMode(cfg, onlyRootless, true) }},
 	{"landlock", newLandlock},
 	{"process", newProcess},
+	{"oci", func(cfg Config) (Runtime, error) {
+		cfg.OCI = ociProgram()
+		return newOCI(cfg)
+	}},
 }
+
+// ociVariable names the program that the tests of containers use: runsc if
+// there is one on PATH, else none.
+const ociVariable = "SANDBOX_TEST_OCI_RUNTIME"
+
+func ociProgram() string { return cmp.Or(os.Getenv(ociVariable), "runsc") }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func openMode(cfg Config, detect func() (idMap, error), withCgroups bool) (Runtime, error) {
 	ids, err := detect()

@@ -17,6 +17,9 @@ func New(cfg Config) (Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.OCI != "" {
+		return newOCI(cfg)
+	}
 	list := openers
 	if cfg.Isolation != "" {
 		at := slices.IndexFunc(openers, func(o opener) bool { return o.class == cfg.Isolation })

@@ -48,9 +48,17 @@ type Config struct {
 	// Spares is how many agents are started ahead of the sandboxes that take
 	// them, once some have been created; 1.5 MiB each. Only native has them.
 	Spares int
+	// OCI names runsc (gVisor), by path or as PATH has it: sandboxes are
+	// containers that it makes then, with IsolationOCI. Other programs of that
+	// kind are refused, since their containers share the host's kernel. Empty
+	// has this package make sandboxes itself. Isolation has no effect.
+	OCI string
 	// Logger receives debug events, and warnings of files that could not be
 	// removed; nil discards them.
 	Logger *slog.Logger
+
+	// evict ends what a killed runtime has left running, before its files go.
+	evict func() error
 }
 
 // Runtime creates sandboxes. It is safe for concurrent use.
@@ -272,9 +280,11 @@ type Process interface {
 type TerminalProcess interface {
 	Process
 	// Terminal is the other side of the terminal: what is written to it is
-	// typed, what is read from it is printed. Reading fails with EIO when no
-	// process has the terminal any more. The caller closes it, which hangs up.
+	// typed, what is read from it is printed. Reading fails with EIO or io.EOF
+	// when no process has the terminal any more. The caller closes it, which hangs up.
 	Terminal() *os.File
+	// Resize changes its size, of which programs in it are told.
+	Resize(size WindowSize) error
 }
 
 // ExitStatus is how a command ended.

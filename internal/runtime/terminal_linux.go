@@ -17,6 +17,9 @@ type commandTerminal struct {
 // Terminal is the other side of the terminal.
 func (c commandTerminal) Terminal() *os.File { return c.terminal }
 
+// Resize changes the size of the terminal.
+func (c commandTerminal) Resize(size WindowSize) error { return Resize(c.terminal, size) }
+
 // started returns the command, with the terminal if it was to have one. What
 // the agent sent is not trusted to be one.
 func (c *command) started(fd int, tty bool) (Process, error) {

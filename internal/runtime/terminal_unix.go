@@ -46,6 +46,9 @@ type processTerminal struct{ *processCommand }
 // Terminal is the other side of the terminal.
 func (c processTerminal) Terminal() *os.File { return c.terminal }
 
+// Resize changes the size of the terminal.
+func (c processTerminal) Resize(size WindowSize) error { return Resize(c.terminal, size) }
+
 // openTerminal makes the command's terminal and returns the command's side.
 func (c *processCommand) openTerminal(size *terminal.Size) (*os.File, error) {
 	master, slave, err := terminal.Open(*size)

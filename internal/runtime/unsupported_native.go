@@ -29,3 +29,7 @@ func OwnFiles(context.Context, string, *os.File) error {
 }
 
 func whyNoSubordinates() error { return errNoSubordinates }
+
+func newOCI(Config) (Runtime, error) {
+	return nil, fmt.Errorf("%w: containers need Linux, this is %s", ErrUnsupported, runtime.GOOS)
+}

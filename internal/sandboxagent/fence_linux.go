@@ -25,7 +25,7 @@ func runFenced() error {
 	if on, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || on != 1 {
 		return errors.New("not started by a keeper")
 	}
-	return serve(true)
+	return serve(&agent{fenced: true})
 }
 
 // fenceIn puts the calling thread, and what it starts, behind a fence of

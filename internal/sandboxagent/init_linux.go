@@ -28,6 +28,8 @@ func init() {
 		work = keep
 	case slices.Contains(os.Environ(), FenceMarker):
 		work = runFenced
+	case slices.Contains(os.Environ(), GuestMarker):
+		work = runGuest
 	case slices.Contains(os.Environ(), GuardMarker):
 		work = guard
 	default:
@@ -51,7 +53,7 @@ func run() error {
 	if err := unix.CloseRange(ControlFD, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close_range: %w", err)
 	}
-	return serve(false)
+	return serve(new(agent))
 }
 
 // Inode numbers of the machine's first namespaces; fixed in the kernel.

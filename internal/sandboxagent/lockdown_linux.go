@@ -97,3 +97,11 @@ func onAllThreads(step string, number, a1, a2 uintptr) error {
 	}
 	return nil
 }
+
+// CommandCaps are the names of the capabilities that commands have.
+func CommandCaps() []string {
+	return []string{
+		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
+		"CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW",
+	}
+}

@@ -31,23 +31,23 @@ type agent struct {
 	byPID  map[int]uint64 // running commands: process id to request
 	byID   map[uint64]int // and back
 	forked chan struct{}  // tells the reaper that there may be children again
+
+	// guest is true in a container that another program made.
+	guest bool
+	state guestState
 }
 
 // serve sets the sandbox up and then answers requests until the server is
 // gone. It keeps the main thread for itself: that thread gives up its
 // privileges before the first command, and both commands and opened files
 // come from it alone.
-func serve(fenced bool) error {
+func serve(a *agent) error {
 	runtime.LockOSThread()
 	catchSignals()
 	unix.Umask(0o022)
-	a := &agent{
-		null:   -1,
-		fenced: fenced,
-		byPID:  make(map[int]uint64),
-		byID:   make(map[uint64]int),
-		forked: make(chan struct{}, 1),
-	}
+	a.null = -1
+	a.byPID, a.byID = make(map[int]uint64), make(map[uint64]int)
+	a.forked = make(chan struct{}, 1)
 	buf, oob := make([]byte, MaxMessage), make([]byte, unix.CmsgSpace(4*MaxFDs))
 	for {
 		req, fds, err := next(buf, oob)
@@ -81,6 +81,7 @@ func (a *agent) handle(req *Request, fds []int) {
 		a.send(a.setup(req, fds))
 	case a.null < 0:
 		a.send(&Reply{ID: req.ID, Error: &Error{Op: "request", Text: "not set up yet"}})
+	case a.guest && a.guestRequest(req, fds):
 	case req.Exec != nil:
 		a.start(req, fds)
 	case req.Open != nil:
@@ -111,6 +112,9 @@ func (a *agent) setup(req *Request, fds []int) *Reply {
 func (a *agent) enter(setup *Setup, fds []int) (ready *Ready, err error) {
 	if a.fenced != (setup.Fence != nil) {
 		return nil, &Error{Op: "setup", Text: "for another kind of agent"}
+	}
+	if a.guest {
+		return a.settle(setup)
 	}
 	if !a.fenced {
 		ready, err = prepare(setup, fds)

@@ -41,6 +41,11 @@ type Request struct {
 	Kill  *Kill  `json:"kill,omitempty"`
 	// Socket asks for a TCP socket in the sandbox's network.
 	Socket *Socket `json:"socket,omitempty"`
+	// These are for guests, whose descriptors stay with them.
+	Connect *Connect `json:"connect,omitempty"`
+	Listen  *Listen  `json:"listen,omitempty"`
+	Accept  *Accept  `json:"accept,omitempty"`
+	Resize  *Resize  `json:"resize,omitempty"`
 	// Spilled says that the request is in the first descriptor passed along,
 	// because it is larger than MaxMessage.
 	Spilled bool `json:"spilled,omitempty"`
