@@ -48,6 +48,9 @@ const (
 	// IsolationRoot is IsolationNative by root: sandboxes have users of their
 	// own, who are nobody on the host.
 	IsolationRoot Isolation = Isolation(runtime.IsolationRoot)
+	// IsolationContainer is IsolationNative in containers of crun or runc, which
+	// share the host's kernel: Config.OCIRuntime.
+	IsolationContainer Isolation = Isolation(runtime.IsolationContainer)
 	// IsolationOCI is a container of runsc (gVisor) for each sandbox, with a
 	// kernel of its own: Config.OCIRuntime. It is above all others.
 	IsolationOCI Isolation = Isolation(runtime.IsolationOCI)
@@ -92,15 +95,19 @@ type Config struct {
 	// host allows, which is found by trying.
 	Isolation Isolation
 
-	// OCIRuntime is runsc (gVisor), by path or as PATH has it, for code that is
-	// not to reach the host's kernel: every sandbox is a container that it makes
-	// then, which is IsolationOCI, and New fails with ErrIsolation where it does
-	// not work. Others of its kind, such as crun and runc, are refused: their
-	// containers share the host's kernel, which IsolationNative guards better.
-	// Sandboxes have the host's read-only /usr, one user, root, no images and no
-	// limit of processes, and a sandbox that is out of memory ends; starting one
-	// takes some hundred milliseconds. Empty has the server make sandboxes
-	// itself. It excludes Isolation and PullImages.
+	// OCIRuntime is a program that makes containers, by path or as PATH has it:
+	// every sandbox is in one then, and New fails with ErrIsolation where that
+	// does not work. Empty has the server make sandboxes itself. It excludes
+	// Isolation.
+	//
+	// With runsc (gVisor), for code that is not to reach the host's kernel, it is
+	// IsolationOCI. Sandboxes have the host's read-only /usr, one user, root, no
+	// images and no limit of processes, and a sandbox that is out of memory ends;
+	// starting one takes some hundred milliseconds. PullImages is excluded.
+	//
+	// With crun or runc it is IsolationContainer, which is IsolationNative with
+	// namespaces that the program makes. That takes longer and protects no better:
+	// it is for who has to use the program. Others are refused.
 	OCIRuntime string
 
 	// MinIsolation is the weakest isolation New accepts, and any step of the
@@ -266,8 +273,8 @@ func (c Config) check() error {
 	if c.Isolation == IsolationOCI {
 		return fmt.Errorf("sandboxserver: isolation %q needs Config.OCIRuntime, and not Config.Isolation", c.Isolation)
 	}
-	if c.OCIRuntime != "" && (c.Isolation != "" || c.PullImages) {
-		return errors.New("sandboxserver: OCIRuntime excludes Isolation and PullImages")
+	if c.OCIRuntime != "" && c.Isolation != "" {
+		return errors.New("sandboxserver: OCIRuntime excludes Isolation")
 	}
 	if c.MinIsolation.strength() == 0 {
 		return fmt.Errorf("sandboxserver: unknown isolation %q: use %q or one of %q", c.MinIsolation, IsolationNative, runtime.Ladder)

@@ -17,7 +17,6 @@ func TestConfigRefusals(t *testing.T) {
 		"isolation":         {Config{Isolation: "vm"}, `"vm"`},
 		"step":              {Config{Isolation: IsolationRoot}, `"native-root"`},
 		"oci":               {Config{Isolation: IsolationOCI}, "OCIRuntime"},
-		"oci and images":    {Config{OCIRuntime: "runsc", PullImages: true}, "PullImages"},
 		"oci and another":   {Config{OCIRuntime: "runsc", Isolation: IsolationNative}, "excludes"},
 		"no oci":            {Config{OCIRuntime: "/nonexistent/runsc", MinIsolation: IsolationProcess}, "/nonexistent/runsc"},
 		"minimum":           {Config{MinIsolation: "vm"}, `"vm"`},

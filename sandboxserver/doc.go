@@ -180,7 +180,8 @@
 // fence of Landlock and seccomp ([IsolationLandlock]). All share the host's
 // kernel: this keeps mistakes in, and is no place for hostile code. With
 // [Config.OCIRuntime] they are containers of gVisor ([IsolationOCI]), which have
-// a kernel of their own, and neither images nor users besides root.
+// a kernel of their own, and neither images nor users besides root, or of crun
+// or runc ([IsolationContainer]), which are like IsolationNative.
 // [IsolationProcess] is no isolation. [New] takes the strongest step that works
 // and refuses one below [Config.MinIsolation]; docs/isolation.md says what each
 // protects, and sandbox doctor what works here.

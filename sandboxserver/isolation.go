@@ -42,7 +42,7 @@ func shares(i Isolation) string {
 		return "shares the host's paths, process numbers and ports"
 	case IsolationProcBound:
 		return "shows the names of the host's processes"
-	case IsolationRootless, IsolationSubordinate, IsolationRoot, IsolationNative, IsolationOCI:
+	case IsolationRootless, IsolationSubordinate, IsolationRoot, IsolationNative, IsolationContainer, IsolationOCI:
 	}
 	return "shares the host's kernel"
 }

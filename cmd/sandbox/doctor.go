@@ -19,12 +19,13 @@ isolation is in force, why not a better one, and what would help. Each step is
 tried in child processes that leave nothing behind.
 
 The exit code is 0 when the minimum of --min-isolation is met, and 1 when not.
-With --oci-runtime that is oci: a server has nothing stand in for it.`
+With --oci-runtime the step in force is that of its containers, or none where they
+do not work: a server has nothing stand in for them.`
 
 // The flag that doctor and serve have in common.
 const (
 	ociRuntimeFlag = "oci-runtime"
-	ociRuntimeHelp = "runsc (gVisor), by path or name, to have sandboxes be containers with a kernel of their own; none by default"
+	ociRuntimeHelp = "program to make sandboxes with, by path or name: runsc (gVisor), for a kernel of their own, crun or runc; none by default"
 )
 
 type doctorFlags struct {
@@ -66,9 +67,6 @@ func (a *app) doctor(f doctorFlags, p printer) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	if f.oci != "" {
-		f.minimum = string(runtime.IsolationOCI) // as a server has nothing stand in for it
-	}
 	minimum := runtime.Isolation(f.minimum)
 	if minimum.Strength() == 0 {
 		return fmt.Errorf("--min-isolation %q: want %s", f.minimum, orOf(isolations()))
@@ -78,7 +76,11 @@ func (a *app) doctor(f doctorFlags, p printer) error {
 		return fmt.Errorf("directory for trials: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	d := diagnose(runtime.Probe(filepath.Join(dir, "trial"), f.oci), runtime.InspectHost(), minimum)
+	report := runtime.Probe(filepath.Join(dir, "trial"), f.oci)
+	if s := report.Step; f.oci != "" && s != runtime.IsolationOCI && s != runtime.IsolationContainer {
+		report.Step, report.Features = "", runtime.Features{} // as a server has nothing stand in for it
+	}
+	d := diagnose(report, runtime.InspectHost(), minimum)
 	switch {
 	case p.form == formJSON:
 		err = printJSON(a.out, d)

@@ -331,8 +331,10 @@ func readAttackTable(table string) map[string]map[string]string {
 
 // TestAgentThreads looks at every thread of the agent from outside: each that
 // kept something would have it in the same memory.
-func TestAgentThreads(t *testing.T) {
-	box := create(t, startNative(t), Spec{}).(*sandbox)
+func TestAgentThreads(t *testing.T) { eachNative(t, testAgentThreads) }
+
+func testAgentThreads(t *testing.T, n *native) {
+	box := create(t, n, Spec{}).(*sandbox)
 	run(t, box, "true")
 	files, err := filepath.Glob(inProc(box.agent.Pid, "task/*/status"))
 	if err != nil || len(files) < 2 {

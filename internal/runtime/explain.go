@@ -75,6 +75,15 @@ var causes = []cause{
 		"install runsc, and name it with --oci-runtime",
 	},
 	{
+		is(errNoContainer), "sandboxes are containers of crun or runc only where the server is told to use one", "",
+	},
+	{
+		is(errSharedKernel), "only containers of runsc (gVisor) have a kernel of their own", "name runsc with --oci-runtime",
+	},
+	{
+		is(errContainer), "the server is told to use crun or runc, and nothing stands in for it", "leave out --oci-runtime",
+	},
+	{
 		is(errProcBound), "parts of /proc are covered, as in a container, and so the kernel refuses a new one",
 		"start the container with --security-opt systempaths=unconfined, or run outside of one",
 	},

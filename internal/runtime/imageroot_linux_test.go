@@ -52,8 +52,9 @@ func pulled(t *testing.T, config v1.Config, layers ...[]imagetest.Entry) *ImageR
 var tools = []string{"sh", "ls", "cat", "id", "rm", "mkdir", "stat", "pwd", "env", "touch", "mv", "chmod"}
 
 // TestImage boots an image from a registry.
-func TestImage(t *testing.T) {
-	n := startNative(t)
+func TestImage(t *testing.T) { eachNative(t, testImage) }
+
+func testImage(t *testing.T, n *native) {
 	root := pulled(t, v1.Config{User: "app", WorkingDir: "/work/here", Env: []string{"GREETING=hello", "HOME=/elsewhere"}},
 		append(imagetest.Programs(t, tools...),
 			imagetest.File("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"),
@@ -204,9 +205,13 @@ func TestImageSpec(t *testing.T) {
 
 // TestImageWithoutIsolation: there is no root to be had.
 func TestImageWithoutIsolation(t *testing.T) {
-	rt := modes[len(modes)-1].start(t)
-	_, err := rt.Create(t.Context(), Spec{ID: "a", Image: &ImageRoot{Layers: []string{t.TempDir()}}})
-	if !errors.Is(err, ErrUnsupported) {
-		t.Errorf("error %v", err)
+	for _, name := range []string{"process", "oci"} {
+		t.Run(name, func(t *testing.T) {
+			rt := modeOf(name).start(t)
+			_, err := rt.Create(t.Context(), Spec{ID: "a", Image: &ImageRoot{Layers: []string{t.TempDir()}}})
+			if !errors.Is(err, ErrUnsupported) {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }

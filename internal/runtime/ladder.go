@@ -37,6 +37,10 @@ const (
 	// IsolationRoot is IsolationNative by root: sandboxes have many users, none
 	// of which is anybody on the host.
 	IsolationRoot Isolation = "native-root"
+	// IsolationContainer is IsolationNative in a container of another program,
+	// crun or runc, whose containers share the host's kernel. It is not tried
+	// unless Config.OCI names the program.
+	IsolationContainer Isolation = "native-oci"
 	// IsolationOCI is a container of another program, with a kernel of its own
 	// (gVisor's): system calls of commands do not reach the host's. It is not
 	// tried unless Config.OCI names the program.
@@ -44,7 +48,7 @@ const (
 )
 
 // Ladder are the steps, strongest first.
-var Ladder = []Isolation{IsolationOCI, IsolationRoot, IsolationSubordinate, IsolationRootless, IsolationProcBound, IsolationLandlock, IsolationProcess}
+var Ladder = []Isolation{IsolationOCI, IsolationRoot, IsolationSubordinate, IsolationRootless, IsolationContainer, IsolationProcBound, IsolationLandlock, IsolationProcess}
 
 // Strength orders isolations, from 1; unknown ones have 0. IsolationNative is
 // as strong as its weakest step.
@@ -132,8 +136,15 @@ func (o opener) atLeast(cfg Config) (Runtime, error) {
 // whyNot is the reason for the step that was found, and not a better one of
 // the same class.
 func whyNot(want, have Isolation) error {
-	if want == IsolationOCI {
+	switch {
+	case want == IsolationOCI && have == IsolationContainer:
+		return errSharedKernel
+	case want == IsolationOCI:
 		return errNoOCI
+	case have == IsolationContainer:
+		return errContainer
+	case want == IsolationContainer:
+		return errNoContainer
 	}
 	if have == IsolationProcBound {
 		return errProcBound
@@ -154,6 +165,12 @@ var (
 	errNoSubordinates = errors.New("no subordinate ids")
 	// errNoOCI is why sandboxes share the host's kernel.
 	errNoOCI = fmt.Errorf("%w: no OCI runtime is configured", ErrUnsupported)
+	// errNoContainer is the same, where any would do.
+	errNoContainer = fmt.Errorf("%w: no OCI runtime is configured", ErrUnsupported)
+	// errSharedKernel is why they do with one.
+	errSharedKernel = errors.New("containers of this OCI runtime share the host's kernel")
+	// errContainer is why they are no stronger step, which they may be like.
+	errContainer = errors.New("containers of an OCI runtime that share the host's kernel count as this step")
 )
 
 // climb opens the strongest runtime that works, from the top down to the
@@ -203,7 +220,8 @@ type Report struct {
 	// Rungs are all steps, strongest first.
 	Rungs []Rung
 	// Isolation is the class of the strongest step that works, or empty when
-	// none does, and Step the step itself.
+	// none does, and Step the step itself; with an OCI runtime that works, it is
+	// that one's.
 	Isolation, Step Isolation
 	// Reason says why there is no stronger one.
 	Reason error
@@ -245,6 +263,7 @@ func Probe(dir, oci string) Report {
 
 func probe(dir, oci string, list []opener) Report {
 	var report Report
+	container := Rung{Err: errNoContainer}
 	for _, o := range list {
 		cfg, err := Config{Dir: dir, OCI: oci, Isolation: o.class, Minimum: IsolationProcess}.complete()
 		var rt Runtime
@@ -259,13 +278,28 @@ func probe(dir, oci string, list []opener) Report {
 			}
 			report.Reason = errors.Join(report.Reason, rt.Close())
 		}
+		if o.class == IsolationOCI && oci != "" {
+			container = found
+		}
+		if found.Step == IsolationContainer {
+			report.take(found) // the server would not have another
+			found = Rung{Err: errSharedKernel}
+		}
 		for _, step := range Ladder {
-			if step.Class() == o.class {
+			switch {
+			case step == IsolationContainer && o.class == IsolationNative:
+				report.add(step, container)
+			case step.Class() == o.class:
 				report.add(step, found)
 			}
 		}
 	}
 	return report
+}
+
+// take notes the step that is in force.
+func (r *Report) take(found Rung) {
+	r.Step, r.Isolation, r.Features = found.Step, found.Step.Class(), found.Features
 }
 
 // add notes of a step what was found of its class.
@@ -283,7 +317,7 @@ func (r *Report) add(step Isolation, found Rung) {
 	}
 	r.Rungs = append(r.Rungs, found)
 	if r.Step == "" && found.Works {
-		r.Step, r.Isolation, r.Features = step, step.Class(), found.Features
+		r.take(found)
 	} else if r.Step == "" {
 		r.Reason = errors.Join(r.Reason, found.Err)
 	}

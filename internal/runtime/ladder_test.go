@@ -135,7 +135,7 @@ func TestProbeReports(t *testing.T) {
 	for _, r := range report.Rungs {
 		lines = append(lines, fmt.Sprintf("%s %t %t %t", r.Step, r.Works, strings.Contains(r.Reason, "/proc"), r.Help != ""))
 	}
-	want := "native-root false true true\nnative-subordinate false true true\nnative-rootless false true true\nnative-procbind true false false\nlandlock false false true\nprocess true false false"
+	want := "native-root false true true\nnative-subordinate false true true\nnative-rootless false true true\nnative-oci false false false\nnative-procbind true false false\nlandlock false false true\nprocess true false false"
 	if got := strings.Join(lines, "\n"); got != want {
 		t.Errorf("%s", got)
 	}

@@ -22,6 +22,24 @@ var modes = []mode{
 		cfg.OCI = ociProgram()
 		return newOCI(cfg)
 	}},
+	containerMode("crun"),
+	containerMode("runc"),
+}
+
+func modeOf(name string) mode {
+	return modes[slices.IndexFunc(modes, func(m mode) bool { return m.name == name })]
+}
+
+// containerMode has a program on PATH, if there is one, make containers.
+func containerMode(program string) mode {
+	return mode{"native-" + program, func(cfg Config) (Runtime, error) {
+		cfg, err := cfg.complete()
+		if err != nil {
+			return nil, err
+		}
+		cfg.OCI = program
+		return newOCI(cfg)
+	}}
 }
 
 // ociVariable names the program that the tests of containers use: runsc if

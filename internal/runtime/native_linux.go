@@ -35,6 +35,8 @@ type native struct {
 	template  string // a root to put others over, and what is to be over /usr; or empty
 	features  Features
 	spares    spares
+
+	containers *containers // that have agents in them; nil if this process makes the namespaces
 }
 
 // newNative returns the runtime if a trial sandbox works.
@@ -52,11 +54,17 @@ func newNative(cfg Config) (Runtime, error) {
 }
 
 func openNative(cfg Config, ids idMap, withCgroups bool) (*native, error) {
+	return openNativeBy(cfg, ids, withCgroups, nil)
+}
+
+// openNativeBy is openNative with agents in containers, which it closes.
+func openNativeBy(cfg Config, ids idMap, withCgroups bool, in *containers) (*native, error) {
 	layers, err := openLayers(cfg)
 	if err != nil {
+		in.close()
 		return nil, err
 	}
-	n := &native{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers, ids: ids}
+	n := &native{registry: newRegistry(layers.keeps), log: cfg.Logger, layers: layers, ids: ids, containers: in}
 	n.spares.n = n
 	err = n.detect(withCgroups)
 	if err == nil {
@@ -159,6 +167,8 @@ func (n *native) step() Isolation {
 	switch {
 	case !n.features.OwnProc:
 		return IsolationProcBound
+	case n.containers != nil:
+		return IsolationContainer
 	case n.ids.foreign():
 		return IsolationRoot
 	case n.ids.subordinate():
@@ -228,5 +238,6 @@ func (n *native) Close() error {
 	n.spares.close()
 	n.program.close()
 	n.null.Close()
+	n.containers.close()
 	return errors.Join(err, n.layers.close())
 }

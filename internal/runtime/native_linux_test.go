@@ -19,8 +19,18 @@ func startNative(t *testing.T) *native {
 	return modes[0].start(t).(*native)
 }
 
-func TestIsolation(t *testing.T) {
-	n := startNative(t)
+// eachNative runs a test in namespaces that this process makes, and in those
+// that the programs make which are there.
+func eachNative(t *testing.T, test func(t *testing.T, n *native)) {
+	t.Helper()
+	for _, name := range []string{"native", "native-crun", "native-runc"} {
+		t.Run(name, func(t *testing.T) { test(t, modeOf(name).start(t).(*native)) })
+	}
+}
+
+func TestIsolation(t *testing.T) { eachNative(t, testIsolation) }
+
+func testIsolation(t *testing.T, n *native) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -62,8 +72,9 @@ func TestIsolation(t *testing.T) {
 }
 
 // TestNotHostRoot looks at the sandbox from outside.
-func TestNotHostRoot(t *testing.T) {
-	n := startNative(t)
+func TestNotHostRoot(t *testing.T) { eachNative(t, testNotHostRoot) }
+
+func testNotHostRoot(t *testing.T, n *native) {
 	box := create(t, n, Spec{}).(*sandbox)
 	for _, name := range []string{"uid_map", "gid_map"} {
 		extents, err := readExtents(fmt.Sprintf("/proc/%d/%s", box.agent.Pid, name))

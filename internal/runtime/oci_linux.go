@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"os"
@@ -28,23 +27,8 @@ type oci struct {
 	features Features
 }
 
-// newOCI returns the runtime if a trial sandbox works.
-func newOCI(cfg Config) (Runtime, error) {
-	if cfg.OCI == "" {
-		return nil, errNoOCI
-	}
-	o, err := openOCI(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("%w: OCI runtime %q: %w", ErrUnsupported, cfg.OCI, err)
-	}
-	return o, nil
-}
-
-func openOCI(cfg Config) (*oci, error) {
-	command, err := findOCI(cfg.OCI)
-	if err != nil {
-		return nil, err
-	}
+// openOCI returns the runtime if a trial sandbox works.
+func openOCI(cfg Config, command string) (*oci, error) {
 	o := &oci{command: command, dir: filepath.Join(cfg.Dir, "oci")}
 	cfg.evict = o.evict
 	layers, err := openLayers(cfg)
@@ -70,31 +54,6 @@ func openOCI(cfg Config) (*oci, error) {
 		return nil, errors.Join(err, o.Close())
 	}
 	return o, nil
-}
-
-// errOwnKernel is why a program that makes containers is not used.
-var errOwnKernel = errors.New("only runsc (gVisor) is used: containers of others, such as crun and runc, share this machine's kernel, and for that the isolation \"native\" does more")
-
-// findOCI finds a program that makes containers, and refuses one that is not
-// known to give them a kernel of their own. A name says nothing.
-func findOCI(name string) (string, error) {
-	command, err := exec.LookPath(name)
-	if err != nil {
-		return "", err
-	}
-	if command, err = filepath.Abs(command); err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), ociEnd)
-	defer cancel()
-	said, err := ociCommand(ctx, command, "--version").Output()
-	if err != nil {
-		return "", fmt.Errorf("%s --version: %w", command, err)
-	}
-	if !strings.HasPrefix(string(said), "runsc version ") {
-		return "", errOwnKernel
-	}
-	return command, nil
 }
 
 // ociCommand is the command with none of the server's environment. Its group is
@@ -246,14 +205,6 @@ func (o *oci) files(ctx context.Context, spec Spec, dir string) (*processBox, er
 	}, nil
 }
 
-// containerID is how a sandbox is called among the containers of this machine.
-// It has one length, since runsc finds containers also by how they begin.
-func (o *oci) containerID(id string) string {
-	name := fnv.New64a()
-	name.Write([]byte(o.layers.path(id)))
-	return fmt.Sprintf("langsandbox-%016x", name.Sum64())
-}
-
 // arguments begin those of the command.
 func (o *oci) arguments() []string {
 	args := []string{"--root", o.state(), "--ignore-cgroups"}
@@ -271,7 +222,7 @@ func (o *oci) runArguments(spec Spec, bundle string) []string {
 	}
 	return append(o.arguments(),
 		"--network", network, "--overlay2", "none", "--file-access", "shared", "--file-access-mounts", "shared",
-		"run", "--bundle", bundle, "--pass-fd", "3:3", o.containerID(spec.ID))
+		"run", "--bundle", bundle, "--pass-fd", "3:3", o.layers.containerID(spec.ID))
 }
 
 func (o *oci) launch(box *ociBox, spec Spec) error {

@@ -118,12 +118,12 @@ func (b *ociBox) serve() {
 	select {
 	case clean = <-exited:
 	case <-time.After(ociEnd):
-		err = b.oci.remove(b.oci.containerID(b.id))
+		err = b.oci.remove(b.oci.layers.containerID(b.id))
 		_ = b.agent.Kill()
 		<-exited
 	}
 	if !clean {
-		b.oci.log.Warn("a container had to be removed", "sandbox", b.id, "error", errors.Join(err, b.oci.remove(b.oci.containerID(b.id))))
+		b.oci.log.Warn("a container had to be removed", "sandbox", b.id, "error", errors.Join(err, b.oci.remove(b.oci.layers.containerID(b.id))))
 	}
 	close(b.done)
 }

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 
@@ -104,4 +106,12 @@ func bundle(dir, program string, host []string, spec Spec) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600)
+}
+
+// containerID is how a sandbox is called among the containers of this machine.
+// It has one length, since runsc finds containers also by how they begin.
+func (l *layers) containerID(id string) string {
+	name := fnv.New64a()
+	name.Write([]byte(l.path(id)))
+	return fmt.Sprintf("langsandbox-%016x", name.Sum64())
 }

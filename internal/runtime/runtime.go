@@ -48,10 +48,10 @@ type Config struct {
 	// Spares is how many agents are started ahead of the sandboxes that take
 	// them, once some have been created; 1.5 MiB each. Only native has them.
 	Spares int
-	// OCI names runsc (gVisor), by path or as PATH has it: sandboxes are
-	// containers that it makes then, with IsolationOCI. Other programs of that
-	// kind are refused, since their containers share the host's kernel. Empty
-	// has this package make sandboxes itself. Isolation has no effect.
+	// OCI names a program that makes containers, by path or as PATH has it:
+	// sandboxes are in these then, with IsolationOCI if it is runsc (gVisor) and
+	// IsolationContainer if it is crun or runc. Others are refused. Empty has
+	// this package make sandboxes itself. Isolation has no effect.
 	OCI string
 	// Logger receives debug events, and warnings of files that could not be
 	// removed; nil discards them.

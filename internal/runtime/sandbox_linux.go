@@ -30,7 +30,8 @@ type sandbox struct {
 	hostNetwork bool
 	limited     []string // cgroups of its own for limits
 
-	fenced *fencedBox // nil with namespaces
+	fenced    *fencedBox // nil with namespaces
+	container *container // nil unless it is in one
 
 	ending, closing  sync.Once
 	endErr, closeErr error
@@ -59,12 +60,19 @@ func (s *sandbox) kill() {
 		s.fenced.cut()
 		return
 	}
+	if s.container != nil {
+		s.container.kill()
+		return
+	}
 	_ = s.agent.Kill()
 }
 
 func (s *sandbox) waitAgent() error {
 	if s.fenced != nil {
 		return s.fenced.wait(s.agent)
+	}
+	if s.container != nil {
+		return s.container.wait()
 	}
 	_, err := s.agent.Wait()
 	return err

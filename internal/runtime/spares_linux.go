@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -118,7 +119,9 @@ func (s *spare) end() {
 // startSpare starts an agent and moves it to where its limits will be.
 func (n *native) startSpare(group string) (*spare, error) {
 	box := &sandbox{rt: n, group: group, done: make(chan struct{})}
-	complaints, err := n.launch(box, Spec{})
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	complaints, err := n.launch(ctx, box, Spec{})
 	if err != nil {
 		return nil, errors.Join(err, box.removeCgroup())
 	}

@@ -38,7 +38,7 @@ func (n *native) start(ctx context.Context, spec Spec) (*sandbox, error) {
 // enter has an agent build the root of a sandbox: one that was started ahead,
 // or its own.
 func (n *native) enter(ctx context.Context, spec Spec, ahead *spare) (*sandbox, error) {
-	box, complaints, err := n.agent(spec, ahead)
+	box, complaints, err := n.agent(ctx, spec, ahead)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +62,12 @@ func (n *native) enter(ctx context.Context, spec Spec, ahead *spare) (*sandbox, 
 
 // agent returns a running agent, and the pipe that it complains to until it is
 // set up.
-func (n *native) agent(spec Spec, ahead *spare) (*sandbox, *os.File, error) {
+func (n *native) agent(ctx context.Context, spec Spec, ahead *spare) (*sandbox, *os.File, error) {
 	box, complaints := ahead.take()
 	if box == nil {
 		box = &sandbox{rt: n, group: spec.ID, hostNetwork: spec.HostNetwork, done: make(chan struct{})}
 		var err error
-		if complaints, err = n.launch(box, spec); err != nil {
+		if complaints, err = n.launch(ctx, box, spec); err != nil {
 			return nil, nil, errors.Join(err, box.removeCgroup())
 		}
 		go box.serve()
@@ -100,7 +100,7 @@ func (n *native) tryNamespaces() error {
 
 // launch starts the agent in its namespaces, and returns the pipe that it
 // complains to until it is set up.
-func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error) {
+func (n *native) launch(ctx context.Context, box *sandbox, spec Spec) (complaints *os.File, err error) {
 	attr := &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true}
 	if !spec.HostNetwork {
 		attr.Cloneflags |= syscall.CLONE_NEWNET
@@ -112,6 +112,9 @@ func (n *native) launch(box *sandbox, spec Spec) (complaints *os.File, err error
 		}
 		defer leaf.Close()
 		attr.UseCgroupFD, attr.CgroupFD = true, int(leaf.Fd())
+	}
+	if n.containers != nil {
+		return n.containers.launch(ctx, n, box, spec)
 	}
 	control, theirs, err := newControl()
 	if err != nil {

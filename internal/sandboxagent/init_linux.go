@@ -32,6 +32,10 @@ func init() {
 		work = runGuest
 	case slices.Contains(os.Environ(), GuardMarker):
 		work = guard
+	case slices.Contains(os.Environ(), LauncherMarker):
+		work = launchContainer
+	case slices.Contains(os.Environ(), ContainedMarker):
+		work = runContained
 	default:
 		return
 	}
@@ -134,13 +138,17 @@ func checkOutside(setup *Setup) error {
 	if !setup.HostNetwork {
 		names = append(names, "net")
 	}
+	return checkNamespaces(setup.Outside, names...)
+}
+
+// checkNamespaces makes sure that namespaces are not those outside.
+func checkNamespaces(outside map[string]uint64, names ...string) error {
 	for _, name := range names {
 		inside, err := Namespace(name)
 		if err != nil {
 			return err
 		}
-		outside := setup.Outside[name]
-		if outside == 0 || outside == inside {
+		if outside[name] == 0 || outside[name] == inside {
 			return fmt.Errorf("the %s namespace is the server's", name)
 		}
 	}

@@ -281,6 +281,11 @@ func (b *builder) pivot() error {
 	if err := attach(b.root, root); err != nil {
 		return err
 	}
+	return pivot(root)
+}
+
+// pivot makes a mount the root, and lets go of the one before.
+func pivot(root string) error {
 	if err := unix.Chdir(root); err != nil {
 		return fail("chdir", root, err)
 	}
@@ -288,7 +293,7 @@ func (b *builder) pivot() error {
 		return fail("pivot_root", root, err)
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return fail("unmount", "the host's root", err)
+		return fail("unmount", "the root before "+root, err)
 	}
 	if err := unix.Chdir("/"); err != nil {
 		return fail("chdir", "/", err)
