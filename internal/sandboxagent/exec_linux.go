@@ -14,15 +14,24 @@ import (
 )
 
 func (a *agent) exec(req *Request, fds []int) *Reply {
+	dir := req.Exec.Dir
+	if !path.IsAbs(dir) {
+		dir = path.Join(a.home, dir)
+	}
 	attr, err := a.attributes(req.Exec, fds)
 	if err != nil {
 		return &Reply{ID: req.ID, Error: asError("exec", err)}
 	}
+	done, err := a.begin(attr, dir)
+	if err != nil {
+		return &Reply{ID: req.ID, Error: fail("chdir", dir, err)}
+	}
+	defer done()
 	if len(req.Exec.Args) == 0 {
 		return &Reply{ID: req.ID, Error: &Error{Op: "exec", Errno: unix.EINVAL}}
 	}
 	name := req.Exec.Args[0]
-	file, err := proctree.LookPath(name, attr.Dir, attr.Env)
+	file, err := proctree.LookPath(name, dir, attr.Env)
 	if err != nil {
 		return &Reply{ID: req.ID, Error: fail("exec", name, err)}
 	}
@@ -33,15 +42,38 @@ func (a *agent) exec(req *Request, fds []int) *Reply {
 	return &Reply{ID: req.ID, PID: pid}
 }
 
-func (a *agent) attributes(cmd *Exec, fds []int) (*syscall.ProcAttr, error) {
-	dir := cmd.Dir
-	if !path.IsAbs(dir) {
-		dir = path.Join(a.home, dir)
+// begin has a command begin in a directory, which is held until done is called.
+//
+// A process has the agent's descriptors until it executes a program, also that
+// of its cgroup, from which ".." leads to the host's root. A link to one of them
+// is not followed to the directory, and they are closed before the program is
+// looked for.
+func (a *agent) begin(attr *syscall.ProcAttr, dir string) (done func(), err error) {
+	if a.guest { // its kernel has nothing of the host's
+		attr.Dir = dir
+		return func() {}, errnoOf(proctree.CheckDir(dir))
 	}
-	if err := proctree.CheckDir(dir); err != nil {
+	fd, err := openat(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return nil, err
 	}
-	attr := &syscall.ProcAttr{Dir: dir, Env: cmd.Env, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: cmd.TTY != nil}}
+	attr.Dir = "/proc/self/fd/" + strconv.Itoa(fd)
+	for held := max(fd, attr.Sys.CgroupFD); len(attr.Files) <= held; {
+		attr.Files = append(attr.Files, ^uintptr(0))
+	}
+	return func() { unix.Close(fd) }, nil
+}
+
+// errnoOf is what the system says of a path.
+func errnoOf(err error) error {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+func (a *agent) attributes(cmd *Exec, fds []int) (*syscall.ProcAttr, error) {
+	attr := &syscall.ProcAttr{Env: cmd.Env, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: cmd.TTY != nil}}
 	if u := cmd.User; u != nil {
 		attr.Sys.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 	}
