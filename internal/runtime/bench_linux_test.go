@@ -40,13 +40,29 @@ func benchNative(b *testing.B, withCgroups bool) *native {
 }
 
 // BenchmarkCreate is about sandboxes that nothing was done for before.
-func BenchmarkCreate(b *testing.B) { benchCreate(b, 0) }
+func BenchmarkCreate(b *testing.B) { benchCreate(b, benchNative(b, true), 0) }
 
 // BenchmarkCreateSpare is about those whose agent was started ahead.
-func BenchmarkCreateSpare(b *testing.B) { benchCreate(b, 2) }
+func BenchmarkCreateSpare(b *testing.B) { benchCreate(b, benchNative(b, true), 2) }
 
-func benchCreate(b *testing.B, spares int) {
-	n := benchNative(b, true)
+// BenchmarkCreateContainer is about those in containers.
+func BenchmarkCreateContainer(b *testing.B) {
+	for _, program := range containerPrograms {
+		for name, spares := range map[string]int{program: 0, program + "-spare": 2} {
+			b.Run(name, func(b *testing.B) {
+				rt, err := modeOf("native-" + program).open(Config{Dir: filepath.Join(b.TempDir(), "boxes"), Logger: discard()})
+				if err != nil {
+					b.Skip(err)
+				}
+				b.Cleanup(func() { rt.Close() })
+				benchCreate(b, rt.(*native), spares)
+			})
+		}
+	}
+}
+
+func benchCreate(b *testing.B, n *native, spares int) {
+	b.Helper()
 	n.spares.most = spares
 	limits := Limits{CPUMillicores: 1000, MemoryBytes: 1 << 30, PIDs: 1000, FileBytes: 1 << 30}
 	var creates, closes spread

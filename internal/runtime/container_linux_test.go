@@ -214,3 +214,43 @@ func inodeOf(t *testing.T, name string) uint64 {
 	}
 	return info.Sys().(*syscall.Stat_t).Ino
 }
+
+// leakyProgram is runc with directories of the host that it leaves open.
+func leakyProgram(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "leaky")
+	const text = `#!/bin/sh
+case "$*" in
+*--preserve-fds*)
+	exec 6</ 7</ 8</etc
+	set -- $(echo "$*" | sed 's/--preserve-fds 2/--preserve-fds 6/') ;;
+esac
+exec runc "$@"
+`
+	if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestContainerLeak: no command begins in a directory that the program has left
+// open in the agent, as runc before 1.1.12 did.
+func TestContainerLeak(t *testing.T) {
+	modeOf("native-runc").start(t).Close() // or skip
+	rt, err := New(Config{Dir: filepath.Join(t.TempDir(), "boxes"), OCI: leakyProgram(t), Minimum: IsolationContainer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close()
+	box := create(t, rt, Spec{})
+	for fd := 3; fd < 64; fd++ {
+		cmd := shell("ls -a; pwd")
+		cmd.Dir = "/proc/self/fd/" + strconv.Itoa(fd)
+		process, err := box.Start(t.Context(), cmd)
+		if err != nil {
+			continue
+		}
+		_, _ = process.Wait(t.Context())
+		t.Errorf("a command began in descriptor %d", fd)
+	}
+}

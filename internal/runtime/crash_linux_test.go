@@ -348,6 +348,11 @@ func TestAgentRefuses(t *testing.T) {
 	socket := os.NewFile(uintptr(pair[0]), "socket")
 	defer socket.Close()
 	defer unix.Close(pair[1])
+	mounts, err := sandboxagent.Namespace("mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	launch := fmt.Sprintf(`{"args":["x"],"outside":{"user":1,"mnt":%d}}`, mounts)
 	tests := []struct {
 		name  string
 		args  []string
@@ -359,6 +364,11 @@ func TestAgentRefuses(t *testing.T) {
 		{"arguments", []string{"-test.run=x"}, []string{sandboxagent.Marker}, nil, 0, "not started by a sandbox server"},
 		{"outside", nil, []string{sandboxagent.Marker}, []*os.File{socket}, 0, "not the first process"},
 		{"no socket", nil, []string{sandboxagent.Marker}, nil, syscall.CLONE_NEWPID, "control socket"},
+		{"contained outside", nil, []string{sandboxagent.ContainedMarker}, []*os.File{socket}, 0, "not the first process"},
+		{"contained without a socket", nil, []string{sandboxagent.ContainedMarker}, nil, syscall.CLONE_NEWPID, "control socket"},
+		{"launcher without a task", nil, []string{sandboxagent.LauncherMarker}, nil, 0, "not started by a sandbox server"},
+		{"launcher outside", []string{`{"args":["x"]}`}, []string{sandboxagent.LauncherMarker}, nil, 0, "user namespace"},
+		{"launcher among a server's mounts", []string{launch}, []string{sandboxagent.LauncherMarker}, nil, syscall.CLONE_NEWPID, "the mnt namespace is the server's"},
 	}
 	for _, test := range tests {
 		cmd := &exec.Cmd{Path: selfExe, Args: append([]string{sandboxagent.Name}, test.args...), Env: append([]string{"A=1"}, test.env...), ExtraFiles: test.files}

@@ -25,7 +25,7 @@ var mistakes = map[string]map[string][]string{
 	"sandboxes that outlive their server, or its threads":        {"runtime": {"TestServerKilled", "TestAgentEnds"}},
 	"the host's loopback behind a gateway":                       {"runtime": {"TestAttacks", "TestDialIsOwnNetwork"}, "egress": {"TestAddresses"}},
 	"an agent that kills outside of a pid namespace of its own":  {"runtime": {"TestAgentRefuses"}, "sandboxagent": {"TestCheckSocket"}},
-	"descriptors of the agent that commands begin in":            {"runtime": {"TestNoWayByDescriptors"}},
+	"descriptors of the agent that commands begin in":            {"runtime": {"TestNoWayByDescriptors", "TestContainerLeak"}},
 	"links in a sandbox's files that the server follows outside": {"runtime": {"TestRestartFollowsNoLinks", "TestSnapshotHostile"}, "image": {"TestHostile"}},
 }
 

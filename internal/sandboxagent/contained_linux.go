@@ -3,6 +3,7 @@ package sandboxagent
 import (
 	"encoding/json"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,9 @@ func runContained() error {
 		return fail("close_range", "", err)
 	}
 	unix.Close(AgentFD)
+	if err := closeDirectories(); err != nil {
+		return err
+	}
 	if err := pivot(hostInside); err != nil {
 		return err
 	}
@@ -38,4 +42,25 @@ func runContained() error {
 		return fail("send", "", err)
 	}
 	return serve(new(agent))
+}
+
+// closeDirectories closes directories that were left open for this process, as
+// runc did before 1.1.12: a command that was to begin in one, which has a name
+// in /proc/self/fd until the command is executed, would begin on the host.
+func closeDirectories() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, entry := range fds {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if fd > ControlFD && unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			unix.Close(fd)
+		}
+	}
+	return nil
 }

@@ -61,6 +61,9 @@ func launchContainer() error {
 	if len(launch.Args) == 0 {
 		return errors.New("nothing to launch")
 	}
+	if inode, err := Namespace("user"); err != nil || inode == initialUserNS {
+		return errors.Join(errors.New("in the machine's own user namespace"), err)
+	}
 	if err := checkNamespaces(launch.Outside, "user", "mnt"); err != nil {
 		return err
 	}
