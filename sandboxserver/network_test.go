@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/langsandbox/sandbox-go/internal/egress"
+	"github.com/langsandbox/sandbox-go/internal/runtime"
 )
 
 const netSecret = "hunter2-hunter2"
@@ -96,6 +97,15 @@ func TestEgressForReal(t *testing.T) {
 		t.Parallel()
 		egressForReal(t, n, newNetBench(t, n))
 	})
+	for _, program := range []string{"crun", "runc"} {
+		t.Run("native-"+program, func(t *testing.T) {
+			t.Parallel()
+			if report := runtime.Probe(t.TempDir(), program); report.Step != runtime.IsolationContainer {
+				t.Skip(report.Reason)
+			}
+			egressForReal(t, n, newNetBench(t, n, func(cfg *Config) { cfg.OCIRuntime = program }))
+		})
+	}
 	t.Run("oci", func(t *testing.T) {
 		t.Parallel()
 		if !slices.Contains(isolations(t), IsolationOCI) {
