@@ -371,13 +371,18 @@ func TestCaptureNotSaved(t *testing.T) {
 	logged := make(logLines, 100)
 	b := newBench(t, func(c *Config) { c.Dir = dir }, logTo(logged))
 	b.box(map[string]any{"name": "x"})
-	heal := func() {}
-	defer func() { heal() }()
-	b.fake.capture = func(context.Context, runtime.CaptureSpec) (runtime.Captured, error) {
-		heal = b.failingWrites()
-		return runtime.Captured{}, nil
+	answered := make(chan bool)
+	b.fake.capture = func(ctx context.Context, _ runtime.CaptureSpec) (runtime.Captured, error) {
+		select {
+		case <-answered:
+			return runtime.Captured{}, nil
+		case <-ctx.Done():
+			return runtime.Captured{}, ctx.Err()
+		}
 	}
-	s := b.captured("x", map[string]any{"name": "s"})
+	s := decode[gen.Snapshot](t, b.want(201, "POST", "/boxes/x/snapshot", `{"name":"s"}`))
+	defer b.failingWrites()()
+	close(answered)
 	for {
 		select {
 		case line := <-logged:
